@@ -1,0 +1,147 @@
+"""Every setting, in one tree. Sources, strongest first: VOXPOP_… variables, then `voxpop.toml` (or the file that
+VOXPOP_CONFIG names). A nested setting's variable joins its path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
+"""
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from workers.errors import UsageError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class KafkaSettings(_Section):
+    bootstrap_servers: str = "127.0.0.1:9092"
+    group_id: str = "voxpop"
+    topics: tuple[str, ...] = ("voxpop.reviews", "voxpop.social")
+    insights_topic: str = "voxpop.insights"
+    dead_letters_topic: str = "voxpop.deadletters"
+    partitions: int = Field(default=4, ge=1, le=1000, description="Of a topic that has to be created.")
+    replication_factor: int = Field(default=-1, description="-1 takes the broker's default.")
+    session_timeout_ms: int = Field(default=45_000, ge=1_000)
+    max_message_bytes: int = Field(default=1_048_576, ge=1_024, description="Larger messages become dead letters.")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ssl_cafile: Path | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+
+
+class ClickHouseSettings(_Section):
+    host: str = "127.0.0.1"
+    port: int = Field(default=8123, ge=1, le=65535)
+    username: str = "default"
+    password: SecretStr = SecretStr("")
+    database: str = Field(default="voxpop", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    secure: bool = False
+    ca_file: Path | None = None
+    connect_timeout_s: int = Field(default=10, ge=1)
+    timeout_s: int = Field(default=120, ge=1)
+    deduplication_window: int = Field(
+        default=10_000,
+        ge=100,
+        description="Blocks whose tokens each table remembers; at least as many as can be in doubt.",
+    )
+
+
+class WorkerSettings(_Section):
+    block_records: int = Field(default=256, ge=1, le=10_000, description="At most so many messages a block.")
+    block_bytes: int = Field(
+        default=1_000_000, ge=1_024, description="A block is cut when its messages reach this size."
+    )
+    linger_ms: int = Field(default=200, ge=0, le=60_000, description="How long the first message waits for company.")
+    resend_window_days: int = Field(default=30, ge=0, le=365, description="Same source and id within it counts once.")
+    bad_share_limit: float = Field(default=0.5, gt=0, le=1, description="Stop when more of a partition is unusable.")
+    bad_share_over: int = Field(default=400, ge=10, description="Measured over so many latest messages a partition.")
+    insert_retry_max_s: float = Field(default=30.0, gt=0, description="The longest pause between two tries.")
+    stop_timeout_s: float = Field(default=30.0, gt=0, description="How long a clean stop waits for the block at hand.")
+    http_host: str = "127.0.0.1"
+    http_port: int | None = Field(
+        default=None, ge=0, le=65535, description="/metrics /healthz /readyz; 0 takes a free one."
+    )
+
+
+class ModelSettings(_Section):
+    pack: str = Field(default="e5-small-multilingual", description="A pack's name, or the directory of one.")
+    replicas: int | None = Field(default=None, ge=1, description="One thread each; the CPUs at hand when unset.")
+    base_source: Literal["auto", "pypi", "hub"] = "auto"
+    headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
+
+
+class PrivacySettings(_Section):
+    author_salt: SecretStr | None = Field(
+        default=None, description="Shared by all workers; made once a machine if unset."
+    )
+    public_handles: tuple[str, ...] = ()
+    phone_regions: tuple[str, ...] = ("ES", "US", "GB", "MX", "AR", "CO", "CL", "PE")
+    dead_letter_days: int = Field(default=14, ge=1, le=365)
+
+
+class Settings(BaseSettings):
+    """The whole tree. Build it with `load_settings`, which turns a wrong value into one clear line."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VOXPOP_", env_nested_delimiter="__", frozen=True, extra="forbid", cli_parse_args=False
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    clickhouse: ClickHouseSettings = ClickHouseSettings()
+    worker: WorkerSettings = WorkerSettings()
+    model: ModelSettings = ModelSettings()
+    privacy: PrivacySettings = PrivacySettings()
+    taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
+    state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Constructor, environment, then the TOML file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @cached_property
+    def packs_dir(self) -> Path:
+        return self.state_dir / "packs"
+
+    @cached_property
+    def cache_dir(self) -> Path:
+        return self.state_dir / "cache"
+
+
+def config_file() -> Path:
+    """The TOML file that settings are read from, whether it exists or not."""
+    return Path(os.environ.get("VOXPOP_CONFIG", "voxpop.toml"))
+
+
+def load_settings() -> Settings:
+    """The settings of this process. Raises `UsageError` that names the wrong one."""
+    if "VOXPOP_CONFIG" in os.environ and not config_file().is_file():
+        raise UsageError(f"VOXPOP_CONFIG names {config_file()}, which does not exist; correct it or unset it")
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        path = [str(part) for part in first["loc"]]
+        raise UsageError(
+            f"setting {'.'.join(path)}: {first['msg']}; set VOXPOP_{'__'.join(path).upper()} or correct {config_file()}"
+        ) from error
+    except ValueError as error:
+        raise UsageError(f"settings cannot be read ({' '.join(str(error).split())}); see {config_file()}") from error
