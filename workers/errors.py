@@ -2,7 +2,7 @@
 
 
 class VoxpopError(Exception):
-    """The work could not be done. `str(error)` is one line that names the cause and what to do; the CLI exits 1 with it."""
+    """The work could not be done. `str(error)` is one line: the cause, then the mend. The CLI exits 1 with it."""
 
 
 class UsageError(VoxpopError):

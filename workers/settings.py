@@ -126,6 +126,11 @@ class Settings(BaseSettings):
         return self.state_dir / "cache"
 
 
+def usable_cpus() -> int:
+    """The CPUs this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def config_file() -> Path:
     """The TOML file that settings are read from, whether it exists or not."""
     return Path(os.environ.get("VOXPOP_CONFIG", "voxpop.toml"))

@@ -1,0 +1,338 @@
+"""`voxpop …`: parses, calls, prints. What a command does lives elsewhere; imports are late so that --help is quick."""
+
+import os
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from schemas.taxonomy import TaxonomyError
+from workers.errors import UsageError, VoxpopError
+from workers.settings import Settings, load_settings
+
+app = typer.Typer(
+    name="voxpop",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="From a raw text in a Kafka topic to a validated, queryable insight in ClickHouse, on your own machine.",
+)
+packs_app = typer.Typer(no_args_is_help=True, help="The model packs: list, build, verify, show.")
+letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
+app.add_typer(packs_app, name="packs")
+app.add_typer(letters_app, name="deadletters")
+
+out = Console()
+err = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+MapOption = Annotated[
+    list[str], typer.Option("--map", metavar="COL=FIELD", help="Column -> event field or metadata.KEY. Repeatable.")
+]
+SetOption = Annotated[
+    list[str], typer.Option("--set", metavar="FIELD=VALUE", help="A field for every row that lacks it. Repeatable.")
+]
+TimeFormat = Annotated[
+    str | None, typer.Option("--time-format", help="strptime format of the times, when the file does not tell.")
+]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """The entry point. Exit codes: 0 done, 1 the work failed, 2 wrong use. `--debug`, anywhere, adds the trace."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    try:
+        code = app(args=[word for word in words if word != "--debug"], prog_name="voxpop", standalone_mode=False)
+    except typer.TyperException as error:
+        _wrong_use(error)
+    except UsageError as error:
+        _fail(error, 2, debug)
+    except (VoxpopError, TaxonomyError) as error:
+        _fail(error, 1, debug)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains once more
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _wrong_use(error: typer.TyperException) -> NoReturn:
+    """One line for a wrong option; the help itself for a bare command that needs a word more."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "voxpop"
+    message = error.format_message()
+    if "\n" in message:
+        typer.echo(message, err=True)
+    else:
+        err.print(f"{path}: {message} See: {path} --help", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _fail(error: Exception, code: int, debug: bool) -> NoReturn:
+    if debug:
+        traceback.print_exception(error)
+    err.print(f"voxpop: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _settings() -> Settings:
+    from workers.logs import configure_logs
+
+    settings = load_settings()
+    configure_logs(settings.log_level)
+    return settings
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"voxpop {version('voxpop')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def voxpop(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Settings: VOXPOP_… variables or voxpop.toml. `--debug`, anywhere, adds the trace to an error."""
+
+
+@app.command()
+def up(
+    once: Annotated[bool, typer.Option("--once", help="End when the stream is done, instead of serving.")] = False,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="Your CSV or JSONL (.gz) instead of the sample.")
+    ] = None,
+    columns: MapOption = [],  # noqa: B006 - Typer copies it
+    constants: SetOption = [],  # noqa: B006
+    time_format: TimeFormat = None,
+    topic: Annotated[str | None, typer.Option(help="One topic for all rows of --input.")] = None,
+    port: Annotated[int, typer.Option(help="Where /healthz, /readyz and /metrics answer; 0 takes a free port.")] = 0,
+    kafka_port: Annotated[int, typer.Option(help="The broker's port; 0 takes a free one.")] = 0,
+    clickhouse_port: Annotated[int, typer.Option(help="ClickHouse's HTTP port; 0 takes a free one.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+    data: Annotated[
+        Path | None, typer.Option(help="Keep ClickHouse's data here; a new empty place when unset.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole stack here: broker, ClickHouse, workers, and a stream through them.
+
+    Example: voxpop up --once --input reviews.csv --map review=text --set product="My Phone"
+    """
+    from workers.commands.up import UpRequest, show_up
+    from workers.stream.files import RowMapping
+
+    mapping = RowMapping.parse(columns, constants, time_format, topic)
+    request = UpRequest(once, input_file, mapping, port, kafka_port, clickhouse_port, workers, data, as_json)
+    show_up(_settings(), request, out, err)
+
+
+@app.command()
+def produce(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV or JSONL, .gz or not.")],
+    topic: Annotated[
+        str | None, typer.Option(help="One topic for all rows; by default each row's kind decides.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="At most so many messages a second.")] = None,
+    columns: MapOption = [],  # noqa: B006
+    constants: SetOption = [],  # noqa: B006
+    time_format: TimeFormat = None,
+) -> None:
+    """Send a file's rows to the topics of the configured broker.
+
+    Example: voxpop produce tweets.csv.gz --map tweet=text --map airline=product --set kind=post
+    """
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    from workers.stream.files import EventFile, RowMapping
+    from workers.stream.produce import AcknowledgedProducer, Sent, produce_stream
+    from workers.stream.topics import ensure_topics
+
+    settings = _settings()
+    rows = EventFile(file, RowMapping.parse(columns, constants, time_format, topic))
+    if rows.ignored:
+        err.print(
+            f"ignored columns: {', '.join(rows.ignored)} (take one along with --map COL=metadata.KEY)", markup=False
+        )
+    ensure_topics(settings.kafka)
+    producer = AcknowledgedProducer(settings.kafka)
+    columns_shown = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns_shown, console=err) as bar:
+            task = bar.add_task("producing", total=rows.size)
+
+            def show(sent: Sent) -> None:
+                bar.update(task, completed=rows.bytes_read, description=f"{sent.acknowledged:,} messages")
+
+            sent = produce_stream(producer, rows, settings.kafka, rate=rate, on_progress=show)
+    finally:
+        producer.close()
+    out.print(f"{sent.acknowledged:,} messages acknowledged", highlight=False)
+    if sent.refused:
+        raise VoxpopError(
+            f"{sent.refused} rows are larger than the topic takes and were not sent; split or shorten them"
+        )
+
+
+@app.command()
+def worker() -> None:
+    """Consume the topics and write insights until stopped (SIGTERM or Ctrl-C ends it cleanly).
+
+    Example: VOXPOP_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop worker
+    """
+    from workers.pipeline import run_worker
+
+    run_worker(_settings())
+
+
+@app.command("migrate")
+def migrate_command() -> None:
+    """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.
+
+    Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop migrate
+    """
+    from workers.store.migrate import migrate
+
+    settings = _settings()
+    applied = migrate(settings, on_applied=lambda m: out.print(f"applied {m.name}", highlight=False))
+    if not applied:
+        out.print(f"the database {settings.clickhouse.database} is up to date", highlight=False)
+
+
+@app.command()
+def classify(
+    file: Annotated[
+        str, typer.Argument(help="JSONL with `text` (and optional `aspects`: names to judge), or - for stdin.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Judge texts without a broker: JSON lines in, one insight a line out, in the same order.
+
+    Example: echo '{"text": "Great sound, but the battery dies fast"}' | voxpop classify - --json
+    """
+    from workers.commands.classify import show_classify
+
+    show_classify(_settings(), file, out, err, as_json=as_json or not out.is_terminal)
+
+
+@app.command("query")
+def query_command(
+    sql: Annotated[str, typer.Argument(help="One SELECT.")],
+    as_json: Annotated[bool, typer.Option("--json", help="For machines: one JSON object a row.")] = False,
+) -> None:
+    """Run a SELECT, read-only, against the configured ClickHouse.
+
+    Example: voxpop query "SELECT product, sum(volume) FROM v_product_daily GROUP BY product"
+    """
+    from workers.commands.query import show_query
+    from workers.store.connect import connect
+    from workers.store.query import Reader
+
+    settings = _settings()
+    show_query(Reader(connect(settings.clickhouse), settings.clickhouse).select(sql), out, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Check broker, ClickHouse, packs, clock and disk, and say what to do about what is wrong.
+
+    Example: voxpop doctor
+    """
+    from workers.commands.doctor import examine, show_findings
+
+    if not show_findings(examine(_settings()), out, as_json=as_json):
+        raise typer.Exit(1)
+
+
+@packs_app.command("list")
+def packs_list(as_json: AsJson = False) -> None:
+    """The packs that can be built and those that are. Example: voxpop packs list"""
+    from workers.commands.packs import show_list
+
+    show_list(_settings(), out, as_json=as_json)
+
+
+@packs_app.command("build")
+def packs_build(
+    name: Annotated[
+        str | None, typer.Argument(help="A recipe's name or .yaml file; the configured one if unset.")
+    ] = None,
+    missing_only: Annotated[
+        bool, typer.Option("--if-missing", help="Do nothing when an intact pack is there.")
+    ] = False,
+) -> None:
+    """Fetch a base by hash and build its pack. Example: voxpop packs build e5-small-multilingual"""
+    from workers.slm.build import build_pack, ensure_pack
+
+    settings = _settings()
+    make = ensure_pack if missing_only else build_pack
+    pack = make(
+        name or settings.model.pack,
+        settings.packs_dir,
+        settings.cache_dir,
+        choice=settings.model.base_source,
+        progress=lambda line: err.print(line, markup=False, highlight=False),
+    )
+    out.print(f"{pack.name} {pack.version} is in {pack.path}", highlight=False, soft_wrap=True)
+
+
+@packs_app.command("verify")
+def packs_verify(
+    pack: Annotated[
+        str | None, typer.Argument(help="A built pack's name or directory; all built ones if unset.")
+    ] = None,
+) -> None:
+    """Recompute every hash. Example: voxpop packs verify"""
+    from workers.commands.packs import verify
+
+    verify(_settings(), pack, out)
+
+
+@packs_app.command("show")
+def packs_show(
+    pack: Annotated[
+        str | None, typer.Argument(help="A built pack's name or directory; the configured one if unset.")
+    ] = None,
+) -> None:
+    """A pack's card: base, licence, heads, metrics, limits. Example: voxpop packs show"""
+    from workers.commands.packs import show_card
+
+    show_card(_settings(), pack, out)
+
+
+@letters_app.command("list")
+def deadletters_list(
+    reason: Annotated[str, typer.Option(help="Only this reason, e.g. bad_json.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The latest dead letters. Example: voxpop deadletters list --reason bad_json"""
+    from workers.commands.deadletters import show_letters
+
+    show_letters(_settings(), reason, limit, out, as_json=as_json)
+
+
+@letters_app.command("replay")
+def deadletters_replay(
+    reason: Annotated[str, typer.Option(help="Only this reason, e.g. missing_field.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many, send none.")] = False,
+) -> None:
+    """Send dead letters to the topics they came from again, after a fix; each one once.
+
+    Example: voxpop deadletters replay --reason analysis_failed
+    """
+    from workers.commands.deadletters import replay_letters
+
+    replay_letters(_settings(), reason, out, dry_run=dry_run)
+
+
+if __name__ == "__main__":
+    main()

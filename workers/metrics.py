@@ -1,0 +1,27 @@
+"""Every metric a worker exports, with its meaning. Names follow Prometheus's rules; times are in seconds."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+MESSAGES = Counter("voxpop_messages_total", "Messages taken from a source topic.", ["topic"])
+INSIGHTS = Counter("voxpop_insights_total", "Insights acknowledged by ClickHouse.", ["topic"])
+DEAD_LETTERS = Counter("voxpop_dead_letters_total", "Messages that could not be used.", ["topic", "reason"])
+RESENDS = Counter(
+    "voxpop_resends_total", "Events left out because the same source and id is already stored.", ["topic"]
+)
+UNKNOWN_FIELDS = Counter("voxpop_unknown_fields_total", "Fields of events that the contract does not know.", ["topic"])
+BLOCKS = Counter("voxpop_blocks_total", "Blocks written.", ["topic"])
+RETRIES = Counter("voxpop_retries_total", "Tries of an operation that failed and were repeated.", ["operation"])
+LAG = Gauge("voxpop_lag_messages", "Messages in the partition beyond the committed offset.", ["topic", "partition"])
+PARTITIONS = Gauge("voxpop_partitions", "Partitions that this worker owns.")
+STAGE_SECONDS = Histogram(
+    "voxpop_stage_seconds",
+    "Time one batch of blocks spends in a stage.",
+    ["stage"],
+    buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+LATENCY_SECONDS = Histogram(
+    "voxpop_latency_seconds",
+    "From a message's timestamp in its topic to its row in ClickHouse.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+LAST_BLOCK_TIME = Gauge("voxpop_last_block_timestamp_seconds", "Unix time at which the latest block was written.")

@@ -1,0 +1,232 @@
+"""The whole stack on one machine: embedded broker and ClickHouse, migrations, topics, workers, and a stream to run through.
+
+Every part is a process of its own and ends with this one, however this one ends.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.embedded.broker import SESSION_TIMEOUT_MS, EmbeddedBroker
+from workers.embedded.clickhouse import EmbeddedClickHouse
+from workers.embedded.process import ChildProcess
+from workers.errors import VoxpopError
+from workers.settings import Settings, usable_cpus
+from workers.store.connect import connect
+from workers.store.migrate import migrate
+from workers.store.query import ProductRow, Reader
+from workers.stream.lag import LagProbe
+from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce_stream
+from workers.stream.topics import ensure_topics
+
+PROGRESS_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Where the stream stands. `produced` counts messages in the topics, the next two rows in ClickHouse."""
+
+    produced: int
+    insights: int
+    dead_letters: int
+    lag: int
+    elapsed_s: float
+    finished: bool = False
+
+    @property
+    def rate(self) -> float:
+        """Insights a second since the start."""
+        return self.insights / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a finished stream came to, read back from ClickHouse. `resends` were left out as already stored."""
+
+    produced: int
+    insights: int
+    dead_letters: int
+    resends: int
+    refused: int
+    seconds: float
+
+
+class Stack:
+    """A running stack. `settings` are those of its parts, for anything else that wants to talk to them."""
+
+    def __init__(self, settings: Settings, workers: list[ChildProcess]) -> None:
+        self.settings = settings
+        self.workers = workers
+        self.reader = Reader(connect(settings.clickhouse), settings.clickhouse)
+        self._before = (self.reader.count("insights"), self.reader.count("dead_letters"))
+
+    def products(self) -> list[ProductRow]:
+        """The results table's rows, by SQL."""
+        return self.reader.products()
+
+    def run_stream(self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None]) -> Summary:
+        """Produces the messages while the workers consume them; returns when every one is accounted for.
+
+        Raises `VoxpopError` when a worker ends meanwhile or the broker fails.
+        """
+        started = time.monotonic()
+        feed = _Feed(messages, self.settings)
+        feed.start()
+        probe = LagProbe(self.settings.kafka)
+        try:
+            while True:
+                self._check_workers()
+                snapshot = self._snapshot(feed, probe, started)
+                on_progress(snapshot)
+                if snapshot.finished:
+                    break
+                time.sleep(PROGRESS_S)
+        finally:
+            feed.stop()
+            probe.close()
+        resends = snapshot.produced - snapshot.insights - snapshot.dead_letters
+        seconds = round(snapshot.elapsed_s, 3)
+        return Summary(snapshot.produced, snapshot.insights, snapshot.dead_letters, resends, feed.sent.refused, seconds)
+
+    def serve(self, until: threading.Event) -> None:
+        """Returns when `until` is set. Raises `VoxpopError` when a part ends by itself."""
+        while not until.wait(PROGRESS_S):
+            self._check_workers()
+
+    def _snapshot(self, feed: "_Feed", probe: LagProbe, started: float) -> Snapshot:
+        fed = feed.finished  # read before the lag: what is counted as produced must be seen by the lag
+        progress = probe.progress()
+        finished = fed and progress.produced >= feed.sent.acknowledged and progress.lag == 0
+        return Snapshot(
+            produced=feed.sent.acknowledged,
+            insights=self.reader.count("insights") - self._before[0],
+            dead_letters=self.reader.count("dead_letters") - self._before[1],
+            lag=max(progress.lag, 0),
+            elapsed_s=time.monotonic() - started,
+            finished=finished,
+        )
+
+    def _check_workers(self) -> None:
+        for worker in self.workers:
+            if not worker.running:
+                raise VoxpopError(f"{worker.name} ended: {worker.last_words()} (its log: {worker.log_file})")
+
+
+class _Feed(threading.Thread):
+    """Produces in the background. `finished` raises what stopped it."""
+
+    def __init__(self, messages: Iterable[Outgoing], settings: Settings) -> None:
+        super().__init__(name="feed", daemon=True)
+        self.sent = Sent(0, 0)
+        self._messages = messages
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            producer = AcknowledgedProducer(self._settings.kafka)
+            try:
+                produce_stream(producer, self._until_stopped(), self._settings.kafka, on_progress=self._note)
+            finally:
+                producer.close()
+        except Exception as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
+            self._error = error
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.join(timeout=10)
+
+    @property
+    def finished(self) -> bool:
+        if self.is_alive():
+            return False
+        if self._error:
+            raise self._error
+        return True
+
+    def _until_stopped(self) -> Iterator[Outgoing]:
+        for message in self._messages:
+            if self._stopping.is_set():
+                return
+            yield message
+
+    def _note(self, sent: Sent) -> None:
+        self.sent = sent
+
+
+@contextmanager
+def running_stack(
+    settings: Settings,
+    data_dir: Path,
+    *,
+    workers: int = 1,
+    http_port: int | None = None,
+    kafka_port: int = 0,
+    clickhouse_port: int = 0,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Iterator[Stack]:
+    """Starts everything and stops it again. What ClickHouse holds stays in `data_dir`; ports of 0 are chosen freely."""
+    logs = data_dir / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        on_step("starting the broker")
+        broker = stack.enter_context(EmbeddedBroker.start(logs / "broker.log", port=kafka_port))
+        on_step("starting ClickHouse")
+        clickhouse = stack.enter_context(
+            EmbeddedClickHouse(
+                data_dir / "clickhouse",
+                port=clickhouse_port,
+                password=settings.clickhouse.password.get_secret_value(),
+                log_file=logs / "clickhouse.log",
+            )
+        )
+        local = _local_settings(settings, broker, clickhouse)
+        on_step("applying migrations, creating topics")
+        migrate(local)
+        ensure_topics(local.kafka)
+        on_step("starting the workers")
+        processes = [
+            stack.enter_context(_start_worker(local, number, workers, http_port, logs))
+            for number in range(1, workers + 1)
+        ]
+        yield Stack(local, processes)
+
+
+def _local_settings(settings: Settings, broker: EmbeddedBroker, clickhouse: EmbeddedClickHouse) -> Settings:
+    kafka = settings.kafka.model_copy(
+        update={
+            "bootstrap_servers": broker.bootstrap_servers,
+            "session_timeout_ms": SESSION_TIMEOUT_MS,
+            "security_protocol": "PLAINTEXT",
+            "sasl_mechanism": None,
+        }
+    )
+    store = settings.clickhouse.model_copy(
+        update={"host": clickhouse.host, "port": clickhouse.port, "username": clickhouse.username, "secure": False}
+    )
+    return settings.model_copy(update={"kafka": kafka, "clickhouse": store})
+
+
+def _start_worker(settings: Settings, number: int, workers: int, http_port: int | None, logs: Path) -> ChildProcess:
+    environment = {
+        "VOXPOP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
+        "VOXPOP_KAFKA__SESSION_TIMEOUT_MS": str(settings.kafka.session_timeout_ms),
+        "VOXPOP_KAFKA__SECURITY_PROTOCOL": "PLAINTEXT",
+        "VOXPOP_CLICKHOUSE__HOST": settings.clickhouse.host,
+        "VOXPOP_CLICKHOUSE__PORT": str(settings.clickhouse.port),
+        "VOXPOP_CLICKHOUSE__USERNAME": settings.clickhouse.username,
+        "VOXPOP_CLICKHOUSE__SECURE": "false",
+        "VOXPOP_STATE_DIR": str(settings.state_dir.resolve()),
+    }
+    if settings.model.replicas is None and workers > 1:
+        environment["VOXPOP_MODEL__REPLICAS"] = str(max(1, usable_cpus() // workers))
+    if http_port is not None and number == 1:
+        environment["VOXPOP_WORKER__HTTP_PORT"] = str(http_port)
+    command = [sys.executable, "-m", "workers.cli", "worker"]
+    log_file = logs / f"worker-{number}.log"
+    return ChildProcess(f"worker {number}", command, log_file=log_file, environment=environment, grace_s=40.0)

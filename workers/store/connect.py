@@ -1,0 +1,76 @@
+"""A connection to ClickHouse over HTTP, and what its failures mean."""
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
+
+from workers.errors import VoxpopError
+from workers.settings import ClickHouseSettings
+
+# Codes of ClickHouse's ErrorCodes.cpp that no repetition mends: the schema, the statement or the rights are wrong.
+_HOPELESS = {
+    16: "NO_SUCH_COLUMN_IN_TABLE",
+    47: "UNKNOWN_IDENTIFIER",
+    53: "TYPE_MISMATCH",
+    60: "UNKNOWN_TABLE",
+    62: "SYNTAX_ERROR",
+    81: "UNKNOWN_DATABASE",
+    115: "UNKNOWN_SETTING",
+    192: "UNKNOWN_USER",
+    497: "ACCESS_DENIED",
+    516: "AUTHENTICATION_FAILED",
+}
+
+
+class StoreUnavailable(VoxpopError):
+    """ClickHouse cannot be reached or cannot take the request now. The same request may pass later."""
+
+
+class StoreRefused(VoxpopError):
+    """ClickHouse answered that this request can never pass: wrong schema, statement, credentials or rights."""
+
+
+def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Client:
+    """A client for any number of threads. `database` defaults to the configured one.
+
+    Raises `StoreUnavailable` or `StoreRefused`.
+    """
+    try:
+        return clickhouse_connect.get_client(
+            host=settings.host,
+            port=settings.port,
+            username=settings.username,
+            password=settings.password.get_secret_value(),
+            database=settings.database if database is None else database,
+            interface="https" if settings.secure else "http",
+            ca_cert=str(settings.ca_file) if settings.ca_file else None,
+            connect_timeout=settings.connect_timeout_s,
+            send_receive_timeout=settings.timeout_s,
+            autogenerate_session_id=False,  # sessions are single-threaded; nothing here needs one
+            client_name="voxpop",
+        )
+    except ClickHouseError as error:
+        raise explain(error, settings) from error
+
+
+def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError:
+    """The driver's error as one of ours: a `StoreRefused` when no repetition can mend it, else a `StoreUnavailable`."""
+    where = f"ClickHouse at {settings.host}:{settings.port}"
+    said = _first_line(error)
+    code = error.code if isinstance(error, DatabaseError) else None
+    if code in {192, 516}:
+        return StoreRefused(
+            f"{where} refuses the user {settings.username!r}; set VOXPOP_CLICKHOUSE__USERNAME and PASSWORD"
+        )
+    if code in {60, 81}:
+        return StoreRefused(f"{where} lacks a table or database ({said}); run: voxpop migrate")
+    if code in _HOPELESS:
+        return StoreRefused(f"{where} refuses the request ({said})")
+    if code is not None:
+        return StoreUnavailable(f"{where} cannot take the request now ({said})")
+    return StoreUnavailable(f"{where} cannot be reached ({said}); is it running? set VOXPOP_CLICKHOUSE__HOST and PORT")
+
+
+def _first_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 240 else text[:237] + "…"

@@ -1,0 +1,85 @@
+"""Insights and dead letters as ClickHouse columns. A test holds these names and types equal to the migrations'."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from schemas.insights import DeadLetter, Insight
+
+_SENTIMENT = "Enum8('negative' = -1, 'neutral' = 0, 'positive' = 1)"
+_TIME = "DateTime64(3, 'UTC')"
+
+
+class Column(NamedTuple):
+    """A table's column, and how its value is read off a row's model."""
+
+    name: str
+    type: str
+    value: Callable[[Any], Any]
+
+
+def _insight(name: str, type_: str, value: Callable[[Insight], Any]) -> Column:
+    return Column(name, type_, value)
+
+
+def _dead_letter(name: str, type_: str, value: Callable[[DeadLetter], Any]) -> Column:
+    return Column(name, type_, value)
+
+
+INSIGHT_COLUMNS: tuple[Column, ...] = (
+    _insight("topic", "LowCardinality(String)", lambda i: i.topic),
+    _insight("topic_id", "LowCardinality(String)", lambda i: i.topic_id),
+    _insight("partition", "UInt32", lambda i: i.partition),
+    _insight("offset", "UInt64", lambda i: i.offset),
+    _insight("event_id", "String", lambda i: i.event_id),
+    _insight("kind", "LowCardinality(String)", lambda i: i.kind),
+    _insight("source", "LowCardinality(String)", lambda i: i.source),
+    _insight("product", "LowCardinality(String)", lambda i: i.product),
+    _insight("text", "String", lambda i: i.text),
+    _insight("title", "String", lambda i: i.title),
+    _insight("rating", "Nullable(Float32)", lambda i: i.rating),
+    _insight("author", "String", lambda i: i.author),
+    _insight("url", "String", lambda i: i.url),
+    _insight("metadata", "Map(LowCardinality(String), String)", lambda i: i.metadata),
+    _insight("language", "LowCardinality(String)", lambda i: i.language),
+    _insight("sentiment", _SENTIMENT, lambda i: i.sentiment.label),
+    _insight("sentiment_score", "Float32", lambda i: i.sentiment.score),
+    _insight("sentiment_confidence", "Float32", lambda i: i.sentiment.confidence),
+    _insight("aspects.aspect", "Array(LowCardinality(String))", lambda i: [a.aspect for a in i.aspects]),
+    _insight("aspects.sentiment", f"Array({_SENTIMENT})", lambda i: [a.sentiment for a in i.aspects]),
+    _insight("aspects.confidence", "Array(Float32)", lambda i: [a.confidence for a in i.aspects]),
+    _insight("aspects.start", "Array(UInt32)", lambda i: [a.evidence.start for a in i.aspects]),
+    _insight("aspects.end", "Array(UInt32)", lambda i: [a.evidence.end for a in i.aspects]),
+    _insight("intents", "Array(LowCardinality(String))", lambda i: list(i.intents)),
+    _insight("emotion", "LowCardinality(String)", lambda i: i.emotion),
+    _insight("urgency", "Float32", lambda i: i.urgency),
+    _insight("toxicity", "Float32", lambda i: i.toxicity),
+    _insight("headline", "String", lambda i: i.headline),
+    _insight("method", "Enum8('none' = 0, 'extractive' = 1, 'abstractive' = 2)", lambda i: str(i.method)),
+    _insight("pack", "LowCardinality(String)", lambda i: i.pack),
+    _insight("pack_version", "LowCardinality(String)", lambda i: i.pack_version),
+    _insight("route", "LowCardinality(String)", lambda i: str(i.route)),
+    _insight("redactions", "Map(LowCardinality(String), UInt16)", lambda i: i.redactions),
+    _insight("flags", "Array(LowCardinality(String))", lambda i: list(i.flags)),
+    _insight("event_time", _TIME, lambda i: i.event_time),
+    _insight("ingested_at", _TIME, lambda i: i.ingested_at),
+)
+
+DEAD_LETTER_COLUMNS: tuple[Column, ...] = (
+    _dead_letter("topic", "LowCardinality(String)", lambda d: d.position.topic),
+    _dead_letter("topic_id", "LowCardinality(String)", lambda d: d.position.topic_id),
+    _dead_letter("partition", "UInt32", lambda d: d.position.partition),
+    _dead_letter("offset", "UInt64", lambda d: d.position.offset),
+    _dead_letter("key", "Nullable(String)", lambda d: d.key),
+    _dead_letter("value", "Nullable(String)", lambda d: d.value),
+    _dead_letter(
+        "headers", "Array(Tuple(name String, value String))", lambda d: [(n.encode(), v) for n, v in d.headers]
+    ),
+    _dead_letter("reason", "LowCardinality(String)", lambda d: str(d.reason)),
+    _dead_letter("sentence", "String", lambda d: d.sentence),
+    _dead_letter("failed_at", _TIME, lambda d: d.failed_at),
+)
+
+
+def as_columns(columns: Sequence[Column], rows: Sequence[Any]) -> list[list[Any]]:
+    """One list of `len(rows)` values per column, in the order of `columns`."""
+    return [[column.value(row) for row in rows] for column in columns]

@@ -1,0 +1,297 @@
+"""Reads topics block by block. One thread owns the consumer; nothing here knows what a message means."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from kafka import KafkaConsumer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.consumer.subscription_state import ConsumerRebalanceListener
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, RetriableError
+
+from workers import metrics
+from workers.settings import KafkaSettings, WorkerSettings
+from workers.stream.blocks import Block, Message, intent_partition, settlement
+from workers.stream.connect import BrokerUnavailable, client_config, unavailable
+from workers.stream.topics import topic_ids
+
+log = structlog.get_logger(__name__)
+
+BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused until one is cut
+
+
+@dataclass(slots=True)
+class _Partition:
+    """What this worker knows of a partition it owns. `first` is the committed offset: where the next block begins."""
+
+    epoch: int
+    topic_id: str
+    first: int
+    declared_end: int | None
+    buffer: deque[Message] = field(default_factory=deque)
+    buffered_bytes: int = 0
+    waiting_since: float = 0.0
+    in_flight: Block | None = None
+    position: int = 0
+
+    def append(self, message: Message) -> None:
+        if not self.buffer:
+            self.waiting_since = time.monotonic()
+        self.buffer.append(message)
+        self.buffered_bytes += message.size
+
+
+class _RebalanceLog(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Notes what the coordinator says. Its methods run on the client's own thread, so they only note."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._notes: list[tuple[bool, frozenset[TopicPartition]]] = []
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._notes.append((False, frozenset(revoked)))
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        with self._lock:
+            self._notes.append((True, frozenset(assigned)))
+
+    def take(self) -> list[tuple[bool, frozenset[TopicPartition]]]:
+        """The notes since the last call: (assigned?, partitions), in order."""
+        with self._lock:
+            notes, self._notes = self._notes, []
+        return notes
+
+
+class BlockConsumer:
+    """Polls, buffers, pauses, cuts blocks, and settles them with the group coordinator.
+
+    Call from one thread only: `poll` often (at least every `max_poll_interval_ms`), `cut` when there is capacity,
+    `settle` to finish blocks and declare the next ones. Raises `BrokerUnavailable` when no broker answers at the start.
+    """
+
+    def __init__(self, kafka: KafkaSettings, worker: WorkerSettings) -> None:
+        self._settings = kafka
+        self._worker = worker
+        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._unloaded: set[TopicPartition] = set()
+        self._epoch = 0
+        self._rebalances = _RebalanceLog()
+        try:
+            self._consumer = KafkaConsumer(
+                **client_config(kafka),
+                group_id=kafka.group_id,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                isolation_level="read_committed",
+                session_timeout_ms=kafka.session_timeout_ms,
+                heartbeat_interval_ms=max(500, kafka.session_timeout_ms // 6),
+                partition_assignment_strategy=(CooperativeStickyAssignor,),
+                max_poll_records=worker.block_records,
+                allow_auto_create_topics=False,
+            )
+        except KafkaError as error:
+            raise unavailable(kafka, error) from error
+        self._consumer.subscribe(topics=kafka.topics, listener=self._rebalances)
+
+    @property
+    def assigned(self) -> int:
+        """How many partitions this worker owns and has loaded."""
+        return len(self._partitions)
+
+    def poll(self, timeout_s: float) -> None:
+        """Takes what has arrived into the buffers, waiting at most `timeout_s` seconds for something."""
+        self._pause_and_resume()
+        try:
+            records = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
+        except RetriableError as error:
+            log.warning("the broker does not answer; trying again", error=repr(error))
+            time.sleep(timeout_s)
+            return
+        self._follow_rebalances()
+        for partition, batch in records.items():
+            state = self._partitions.get(partition)
+            if state is None:
+                continue  # not loaded yet: loading seeks back to the committed offset, so nothing is lost
+            if batch[0].offset < state.position:
+                log.warning("offsets went back: the topic was made anew", partition=str(partition))
+                state = self._start_over(partition, batch[0].offset)
+            for record in batch:
+                state.append(_message(record))
+            state.position = batch[-1].offset + 1
+        self._load_assigned()
+        self._measure()
+
+    def cut(self) -> list[Block]:
+        """At most one block a partition: those that are full, have waited long enough, or are owed from a declaration."""
+        blocks = (self._cut(partition, state) for partition, state in self._partitions.items())
+        return [block for block in blocks if block is not None]
+
+    def settle(self, done: Sequence[Block], declared: Sequence[Block]) -> list[Block]:
+        """Finishes `done` and declares `declared` in one commit. Returns the declared blocks that are ours to insert.
+
+        Blocks of partitions lost meanwhile are left out: their new owner repeats them. When the coordinator refuses or
+        does not answer, none is ours; their partitions are read again from the coordinator's own word.
+        """
+        done = [block for block in done if self._owns(block)]
+        declared = [block for block in declared if self._owns(block)]
+        offsets = settlement(done, declared)
+        if not offsets:
+            return []
+        try:
+            self._consumer.commit(offsets)
+        except KafkaError as error:
+            log.warning("commit refused; the partitions are read again", error=repr(error))
+            for block in (*done, *declared):
+                self._forget(block.topic_partition)
+            return []
+        for block in done:
+            self._advance(block)
+        for block in declared:
+            state = self._partitions[block.topic_partition]
+            state.in_flight, state.declared_end = block, None
+            self._drop_taken(state, block)
+        return declared
+
+    def close(self) -> None:
+        """Leaves the group at once, so that its partitions find a new owner without waiting for a timeout."""
+        self._consumer.close(autocommit=False, timeout_ms=5_000)
+
+    def _owns(self, block: Block) -> bool:
+        state = self._partitions.get(block.topic_partition)
+        return state is not None and state.epoch == block.epoch
+
+    def _advance(self, block: Block) -> None:
+        state = self._partitions[block.topic_partition]
+        state.first, state.in_flight = block.end, None
+
+    @staticmethod
+    def _drop_taken(state: _Partition, block: Block) -> None:
+        for message in block.messages:
+            state.buffer.popleft()
+            state.buffered_bytes -= message.size
+        state.waiting_since = time.monotonic()
+
+    def _cut(self, partition: TopicPartition, state: _Partition) -> Block | None:
+        first = state.in_flight.end if state.in_flight else state.first
+        if state.declared_end is not None:
+            return self._cut_owed(partition, state, first, state.declared_end)
+        if not state.buffer or not self._is_due(state):
+            return None
+        taken: list[Message] = []
+        size = 0
+        for message in state.buffer:
+            if len(taken) == self._worker.block_records or (taken and size + message.size > self._worker.block_bytes):
+                break
+            taken.append(message)
+            size += message.size
+        return self._block(partition, state, first, taken[-1].offset + 1, taken)
+
+    def _cut_owed(self, partition: TopicPartition, state: _Partition, first: int, end: int) -> Block | None:
+        """The block that a former owner declared and did not finish, once everything below its end has been read."""
+        if self._read_up_to(partition, state) < end:
+            return None
+        taken = [message for message in state.buffer if message.offset < end]
+        return self._block(partition, state, first, end, taken)
+
+    def _read_up_to(self, partition: TopicPartition, state: _Partition) -> int:
+        """The next offset to be read: past gaps, which hold no message to tell of themselves."""
+        try:
+            position = self._consumer.position(partition, timeout_ms=1_000)
+        except (KafkaError, AssertionError):
+            return state.position
+        return max(state.position, position or 0)
+
+    @staticmethod
+    def _block(partition: TopicPartition, state: _Partition, first: int, end: int, taken: Sequence[Message]) -> Block:
+        return Block(partition.topic, state.topic_id, partition.partition, first, end, tuple(taken), state.epoch)
+
+    def _is_due(self, state: _Partition) -> bool:
+        full = len(state.buffer) >= self._worker.block_records or state.buffered_bytes >= self._worker.block_bytes
+        return full or time.monotonic() - state.waiting_since >= self._worker.linger_ms / 1000
+
+    def _follow_rebalances(self) -> None:
+        for assigned, partitions in self._rebalances.take():
+            for partition in partitions:
+                self._partitions.pop(partition, None)
+                self._unloaded.discard(partition)
+                if assigned:
+                    self._unloaded.add(partition)
+            if partitions:
+                log.info("partitions assigned" if assigned else "partitions revoked", partitions=_names(partitions))
+
+    def _forget(self, partition: TopicPartition) -> None:
+        if self._partitions.pop(partition, None) is not None:
+            self._unloaded.add(partition)
+
+    def _load_assigned(self) -> None:
+        if not self._unloaded:
+            return
+        self._unloaded &= self._consumer.assignment()
+        try:
+            ids = topic_ids(self._settings)
+            for partition in sorted(self._unloaded):
+                self._partitions[partition] = self._load(partition, ids.get(partition.topic, ""))
+                self._unloaded.discard(partition)
+        except (KafkaError, BrokerUnavailable, AssertionError) as error:
+            log.warning("partitions not loaded yet; trying again", error=repr(error))
+
+    def _load(self, partition: TopicPartition, topic_id: str) -> _Partition:
+        """Asks the coordinator where the partition stands, and seeks there."""
+        committed = self._consumer.committed(partition)
+        declared = self._consumer.committed(intent_partition(partition))
+        first = self._consumer.beginning_offsets([partition])[partition] if committed is None else committed
+        self._consumer.seek(partition, first)
+        self._epoch += 1
+        owed = declared if declared is not None and declared > first else None
+        if owed is not None:
+            log.info("a block is in doubt and is repeated", partition=str(partition), first=first, end=owed)
+        return _Partition(self._epoch, topic_id, first, owed, position=first)
+
+    def _start_over(self, partition: TopicPartition, first: int) -> _Partition:
+        """The state of a partition whose log was replaced. What was buffered or declared belonged to the old log."""
+        self._epoch += 1
+        topic_id = topic_ids(self._settings).get(partition.topic, "")
+        state = _Partition(self._epoch, topic_id, first, None, position=first)
+        self._partitions[partition] = state
+        return state
+
+    def _pause_and_resume(self) -> None:
+        paused = self._consumer.paused()
+        for partition, state in self._partitions.items():
+            full = (
+                len(state.buffer) >= BUFFERED_BLOCKS * self._worker.block_records
+                or state.buffered_bytes >= BUFFERED_BLOCKS * self._worker.block_bytes
+            ) and not self._owes_more(state)
+            if full and partition not in paused:
+                self._consumer.pause(partition)
+            elif not full and partition in paused:
+                self._consumer.resume(partition)
+
+    @staticmethod
+    def _owes_more(state: _Partition) -> bool:
+        return state.declared_end is not None and state.position < state.declared_end
+
+    def _measure(self) -> None:
+        for partition, state in self._partitions.items():
+            highwater = self._consumer.highwater(partition)
+            if highwater is not None:
+                metrics.LAG.labels(partition.topic, str(partition.partition)).set(max(0, highwater - state.first))
+
+
+def _message(record: ConsumerRecord) -> Message:
+    return Message(
+        offset=record.offset,
+        key=record.key,
+        value=record.value,
+        headers=tuple((name, value or b"") for name, value in record.headers or ()),
+        timestamp_ms=record.timestamp or 0,
+    )
+
+
+def _names(partitions: Iterable[TopicPartition]) -> list[str]:
+    return sorted(f"{p.topic}:{p.partition}" for p in partitions)
