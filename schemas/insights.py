@@ -100,10 +100,16 @@ class Analysis(_Frozen):
         return self
 
 
-class Insight(_Frozen):
-    """One row of `voxpop.insights` and one message of the topic of that name. Holds no raw personal data."""
+class Insight(Analysis):
+    """One row of `voxpop.insights` and one message of the topic of that name. Holds no raw personal data.
 
-    position: Position
+    `topic`, `topic_id`, `partition` and `offset` are the `Position` of the event it was made from.
+    """
+
+    topic: str
+    topic_id: str = ""
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
     event_id: str
     kind: Kind
     source: str
@@ -113,7 +119,6 @@ class Insight(_Frozen):
     author: str = Field(default="", description="HMAC-SHA256 pseudonym, 32 hex characters, or empty.")
     url: str = ""
     metadata: Mapping[str, str] = Field(default_factory=dict)
-    analysis: Analysis
     event_time: datetime
     ingested_at: datetime
 

@@ -98,16 +98,15 @@ class Stack:
             self._check_workers()
 
     def _snapshot(self, feed: "_Feed", probe: LagProbe, started: float) -> Snapshot:
-        fed = feed.finished  # read before the lag: what is counted as produced must be seen by the lag
-        progress = probe.progress()
-        finished = fed and progress.produced >= feed.sent.acknowledged and progress.lag == 0
+        fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final
+        lag = probe.behind(sent.ends)
         return Snapshot(
-            produced=feed.sent.acknowledged,
+            produced=sent.acknowledged,
             insights=self.reader.count("insights") - self._before[0],
             dead_letters=self.reader.count("dead_letters") - self._before[1],
-            lag=max(progress.lag, 0),
+            lag=lag,
             elapsed_s=time.monotonic() - started,
-            finished=finished,
+            finished=fed and lag == 0,
         )
 
     def _check_workers(self) -> None:
@@ -121,7 +120,7 @@ class _Feed(threading.Thread):
 
     def __init__(self, messages: Iterable[Outgoing], settings: Settings) -> None:
         super().__init__(name="feed", daemon=True)
-        self.sent = Sent(0, 0)
+        self.sent = Sent()
         self._messages = messages
         self._settings = settings
         self._stopping = threading.Event()

@@ -69,9 +69,7 @@ class Reader:
     def count(self, table: str) -> int:
         """How many rows a table of ours holds."""
         with self._explained():
-            return int(
-                self._client.query("SELECT count() FROM {table:Identifier}", parameters={"table": table}).first_row[0]
-            )
+            return int(str(self._client.command("SELECT count() FROM {t:Identifier}", parameters={"t": table})))
 
     def products(self, *, aspects: int = 4) -> list[ProductRow]:
         """Per product: volume, sentiment mix and its `aspects` most mentioned aspects, from the aggregates."""

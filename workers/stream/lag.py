@@ -1,6 +1,10 @@
-"""How far a group has come: messages in the source topics, and how many of them its commits have passed."""
+"""How far a group has come towards offsets that a producer was told.
 
-from typing import NamedTuple
+The ends are the producer's own acknowledgements, not the broker's answer to "what is the latest offset?": the embedded
+broker (Tansu 0.6) answers with the *first* offset of the last batch, so up to a batch of messages would be overlooked.
+"""
+
+from collections.abc import Mapping
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
@@ -9,47 +13,29 @@ from workers.settings import KafkaSettings
 from workers.stream.connect import client_config, unavailable
 
 
-class Progress(NamedTuple):
-    """Message counts over all partitions of the source topics. `lag` = `produced` - `committed`."""
-
-    produced: int
-    committed: int
-
-    @property
-    def lag(self) -> int:
-        return self.produced - self.committed
-
-
 class LagProbe:
-    """Asks the broker; belongs to no group, so it disturbs none. One thread at a time."""
+    """Asks the group coordinator; never joins the group, so it disturbs nobody. One thread at a time."""
 
     def __init__(self, settings: KafkaSettings) -> None:
         """Raises `BrokerUnavailable`."""
         self._settings = settings
         try:
-            # A group id lets it read the group's commits; it never subscribes, so it never joins.
             self._consumer = KafkaConsumer(
                 **client_config(settings), group_id=settings.group_id, enable_auto_commit=False
             )
         except KafkaError as error:
             raise unavailable(settings, error) from error
 
-    def progress(self) -> Progress:
-        """The counts now. Raises `BrokerUnavailable`."""
+    def behind(self, ends: Mapping[TopicPartition, int]) -> int:
+        """How many messages below these ends (partition -> one past its last offset) the group has not committed.
+
+        Raises `BrokerUnavailable`.
+        """
         try:
-            partitions = [
-                TopicPartition(topic, number)
-                for topic in self._settings.topics
-                for number in sorted(self._consumer.partitions_for_topic(topic) or ())
-            ]
-            begins = self._consumer.beginning_offsets(partitions)
-            ends = self._consumer.end_offsets(partitions)
-            committed = {p: self._consumer.committed(p) for p in partitions}
+            committed = {partition: self._consumer.committed(partition) or 0 for partition in ends}
         except KafkaError as error:
             raise unavailable(self._settings, error) from error
-        produced = sum(ends[p] - begins[p] for p in partitions)
-        passed = sum(max(0, (committed[p] or begins[p]) - begins[p]) for p in partitions)
-        return Progress(produced, passed)
+        return sum(max(0, end - committed[partition]) for partition, end in ends.items())
 
     def close(self) -> None:
         self._consumer.close(autocommit=False)

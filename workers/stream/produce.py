@@ -2,10 +2,11 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from kafka.future import Future
 
@@ -29,18 +30,21 @@ class AcknowledgedProducer:
         self._settings = settings
         self._producer: KafkaProducer = connect_producer(settings)
 
-    def send_all(self, messages: Iterable[Outgoing], *, timeout_s: float = 60.0) -> int:
-        """How many were acknowledged: all of them. Raises `BrokerUnavailable` otherwise; send all again then."""
+    def send_all(self, messages: Iterable[Outgoing], *, timeout_s: float = 60.0) -> dict[TopicPartition, int]:
+        """Partition -> one past the last offset given. Raises `BrokerUnavailable`; send all of them again then."""
+        ends: dict[TopicPartition, int] = {}
         try:
             futures: list[Future] = [self._send(message) for message in messages]
             for future in futures:
-                future.get(timeout=timeout_s)
+                metadata = future.get(timeout=timeout_s)
+                partition = TopicPartition(metadata.topic, metadata.partition)
+                ends[partition] = max(ends.get(partition, 0), metadata.offset + 1)
         except KafkaError as error:
             said = " ".join(str(error).split()) or type(error).__name__
             raise BrokerUnavailable(
                 f"the broker at {self._settings.bootstrap_servers} did not acknowledge a message ({said[:160]})"
             ) from error
-        return len(futures)
+        return ends
 
     def _send(self, message: Outgoing) -> Future:
         return self._producer.send(
@@ -56,10 +60,14 @@ CHUNK = 500  # acknowledged together: what is in doubt when the broker goes away
 
 
 class Sent(NamedTuple):
-    """What became of a stream of messages: `acknowledged` are in the topic, `refused` were too large to be taken."""
+    """What became of a stream of messages: `acknowledged` are in the topic, `refused` were too large to be taken.
 
-    acknowledged: int
-    refused: int
+    `ends`: partition -> one past the last offset given.
+    """
+
+    acknowledged: int = 0
+    refused: int = 0
+    ends: Mapping[TopicPartition, int] = MappingProxyType({})
 
 
 def produce_stream(
@@ -71,17 +79,18 @@ def produce_stream(
     on_progress: Callable[[Sent], None] = lambda _: None,
 ) -> Sent:
     """Sends a stream of any length in order, at most `rate` messages a second. Raises `BrokerUnavailable`."""
-    sent = Sent(0, 0)
+    sent = Sent()
     started = time.monotonic()
     stream = iter(messages)
     size = CHUNK if rate is None else max(1, min(CHUNK, int(rate / 10)))
     while chunk := list(itertools.islice(stream, size)):
         fitting = [message for message in chunk if _fits(message, settings)]
-        producer.send_all(fitting)
-        sent = Sent(sent.acknowledged + len(fitting), sent.refused + len(chunk) - len(fitting))
+        ends = producer.send_all(fitting)
+        refused = len(chunk) - len(fitting)
+        sent = Sent(sent.acknowledged + len(fitting), sent.refused + refused, {**sent.ends, **ends})
         on_progress(sent)
         if rate is not None:
-            ahead_s = sum(sent) / rate - (time.monotonic() - started)
+            ahead_s = (sent.acknowledged + sent.refused) / rate - (time.monotonic() - started)
             time.sleep(max(0.0, ahead_s))
     return sent
 

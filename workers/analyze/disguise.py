@@ -1,0 +1,57 @@
+"""The first thing that happens to an event: its personal data goes. Everything after sees only a `SafeEvent`."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from schemas.events import Event, Kind
+from workers.analyze.redact import Redactor, author_pseudonym, redact_identifier, redact_url
+
+
+@dataclass(frozen=True, slots=True)
+class SafeEvent:
+    """An event without personal data: what may be stored, produced, logged, or shown to a model.
+
+    `author` is a salted pseudonym; `redactions` counts what was taken out, by kind, over all fields.
+    """
+
+    event_id: str
+    kind: Kind
+    source: str
+    product: str
+    text: str
+    title: str
+    rating: float | None
+    author: str
+    language: str
+    url: str
+    metadata: dict[str, str]
+    event_time: datetime
+    redactions: dict[str, int]
+
+
+def disguise(event: Event, redactor: Redactor, salt: bytes) -> SafeEvent:
+    """The event with every field redacted and its author under a pseudonym made with `salt`."""
+    counts: Counter[str] = Counter()
+
+    def clean(text: str | None, *, product: str = "") -> str:
+        redacted = redactor.redact(text or "", product=product)
+        counts.update(redaction.kind for redaction in redacted.redactions)
+        return redacted.text
+
+    product = clean(event.product)
+    return SafeEvent(
+        event_id=redact_identifier(event.id),
+        kind=event.kind,
+        source=redact_identifier(event.source),
+        product=product,
+        text=clean(event.text, product=product),
+        title=clean(event.title, product=product),
+        rating=event.rating,
+        author=author_pseudonym(event.author or "", salt),
+        language=(event.language or "").lower(),
+        url=redact_url(event.url or ""),
+        metadata={clean(key): clean(value, product=product) for key, value in event.metadata.items()},
+        event_time=event.created_at,
+        redactions=dict(counts),
+    )

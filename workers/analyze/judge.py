@@ -1,0 +1,197 @@
+"""Text to analysis: disguise, one encoder pass for everything, heads, aspects, headline. Pure, given a pack."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from schemas.events import Event
+from schemas.insights import Analysis, Method, Sentiment
+from schemas.taxonomy import Taxonomy
+from workers.analyze.aspects import LABELS, AspectFinder
+from workers.analyze.disguise import SafeEvent, disguise
+from workers.analyze.headline import choose_sentence, extract_headline
+from workers.analyze.language import detect_language
+from workers.analyze.redact import Redactor
+from workers.analyze.sentences import Span, split_clauses, split_sentences
+from workers.slm.encoder import Encoded
+from workers.slm.errors import PackError
+from workers.slm.packs import Pack
+
+log = structlog.get_logger(__name__)
+
+UNSURE_BELOW = 0.5  # calibrated probability of the winning sentiment; the insight is then flagged
+MAX_HEADLINE_CHARS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A text to judge, already redacted. `aspects` are names to judge instead of finding the taxonomy's; None finds them."""
+
+    text: str
+    title: str = ""
+    language: str = ""
+    redactions: tuple[tuple[str, int], ...] = ()
+    aspects: tuple[str, ...] | None = None
+
+    @property
+    def offset(self) -> int:
+        """Where the text begins in `seen`."""
+        return len(self.title) + 1 if self.title else 0
+
+    @property
+    def seen(self) -> str:
+        """What the encoder reads: a title says in short what the text says at length."""
+        return f"{self.title}\n{self.text}" if self.title else self.text
+
+
+class Judge:
+    """Everything that turns an event into an analysis. Several threads may share one."""
+
+    def __init__(
+        self,
+        pack: Pack,
+        taxonomy: Taxonomy,
+        redactor: Redactor,
+        salt: bytes,
+        *,
+        replicas: int | None = None,
+        headline_min_chars: int = 280,
+    ) -> None:
+        """Loads the pack's encoder. Raises `PackError` when the pack has no heads for sentiment and aspects."""
+        self._pack, self._redactor, self._salt = pack, redactor, salt
+        self._headline_min_chars = headline_min_chars
+        self._heads = pack.heads
+        likeness = self._heads.likeness
+        if likeness is None or "sentiment" not in self._heads.cards:
+            raise PackError(f"the pack {pack.name} has no heads for sentiment and aspects; take another pack")
+        self._encoder = pack.encoder(replicas)
+        self._aspects = AspectFinder(taxonomy, self._encoder, self._heads, likeness)
+
+    def disguise(self, event: Event) -> SafeEvent:
+        """The event without personal data."""
+        return disguise(event, self._redactor, self._salt)
+
+    def redact(self, text: str, *, product: str = "") -> tuple[str, tuple[tuple[str, int], ...]]:
+        """A bare text without personal data, and what was taken out: (kind, how many)."""
+        redacted = self._redactor.redact(text, product=product)
+        return redacted.text, tuple(sorted(redacted.counts.items()))
+
+    def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
+        """One analysis an event, in order; None where no model could judge the text."""
+        return self.judge(
+            [
+                Request(event.text, event.title, event.language, tuple(sorted(event.redactions.items())))
+                for event in events
+            ]
+        )
+
+    def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
+        """One analysis a request, in order. A text that breaks the model is found by halving and answered with None."""
+        if not requests:
+            return []
+        try:
+            return list(self._judge(requests))
+        except Exception as error:  # noqa: BLE001 - whatever one text does, its neighbours must pass
+            if len(requests) == 1:
+                log.error("a text could not be judged", error=repr(error), chars=len(requests[0].text))
+                return [None]
+            half = len(requests) // 2
+            return self.judge(requests[:half]) + self.judge(requests[half:])
+
+    def close(self) -> None:
+        """Ends the encoder's threads."""
+        self._encoder.close()
+
+    def _judge(self, requests: Sequence[Request]) -> list[Analysis]:
+        clauses = [split_clauses(request.text) for request in requests]
+        sentences = [self._sentences_wanted(request) for request in requests]
+        spans = [
+            [(s.start + r.offset, s.end + r.offset) for s in (*own, *longer)]
+            for r, own, longer in zip(requests, clauses, sentences, strict=True)
+        ]
+        encoded = self._encoder.encode([request.seen for request in requests], spans)
+        heads = self._heads.predict(encoded.pooled)
+        return [
+            self._analysis(i, request, clauses[i], sentences[i], encoded, {name: p[i] for name, p in heads.items()})
+            for i, request in enumerate(requests)
+        ]
+
+    def _analysis(
+        self,
+        index: int,
+        request: Request,
+        clauses: Sequence[Span],
+        sentences: Sequence[Span],
+        encoded: Encoded,
+        heads: dict[str, NDArray[np.float32]],
+    ) -> Analysis:
+        vectors = encoded.spans[index]
+        of_clauses, of_sentences = vectors[: len(clauses)], vectors[len(clauses) :]
+        whole = heads["sentiment"]
+        if request.aspects is None:
+            aspects = self._aspects.find(clauses, of_clauses, whole)
+        else:
+            aspects = self._aspects.judge(request.aspects, clauses, of_clauses, whole)
+        headline, method = self._headline(request, sentences, of_sentences)
+        sentiment = _sentiment(whole)
+        language = request.language.split("-")[0].split("_")[0] or detect_language(request.text)[0]
+        return Analysis(
+            text=request.text,
+            language=language,
+            sentiment=sentiment,
+            aspects=aspects,
+            intents=self._labels("intents", heads) or ("other",),
+            emotion=next(iter(self._labels("emotion", heads)), ""),
+            urgency=_share("urgency", heads),
+            toxicity=_share("toxicity", heads),
+            headline=headline,
+            method=method,
+            pack=self._pack.name,
+            pack_version=self._pack.version,
+            redactions=dict(request.redactions),
+            flags=self._flags(sentiment, language),
+        )
+
+    def _labels(self, name: str, heads: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:
+        return self._heads.given(name, heads[name]) if name in heads else ()
+
+    def _flags(self, sentiment: Sentiment, language: str) -> tuple[str, ...]:
+        flags = {
+            "unsure": sentiment.confidence < UNSURE_BELOW,
+            "language_not_served": language not in (*self._pack.card.languages, "und"),
+        }
+        return tuple(name for name, raised in flags.items() if raised)
+
+    def _sentences_wanted(self, request: Request) -> Sequence[Span]:
+        """The sentences to embed: those of a text that is to get a headline of its own."""
+        long = len(request.text) >= self._headline_min_chars
+        return split_sentences(request.text) if long and not _is_headline(request.title) else ()
+
+    def _headline(
+        self, request: Request, sentences: Sequence[Span], vectors: NDArray[np.float32]
+    ) -> tuple[str, Method]:
+        """A long text's title, or its most telling sentence cut to size: always its author's own words."""
+        if len(request.text) < self._headline_min_chars:
+            return "", Method.NONE
+        if _is_headline(request.title):
+            return request.title, Method.EXTRACTIVE
+        raise NotImplementedError(choose_sentence, extract_headline, vectors)
+
+
+def _is_headline(title: str) -> bool:
+    return 8 <= len(title) <= MAX_HEADLINE_CHARS
+
+
+def _sentiment(probabilities: NDArray[np.float32]) -> Sentiment:
+    """From (3,) probabilities of negative, neutral, positive."""
+    best = int(probabilities.argmax())
+    score = float(np.clip(probabilities[2] - probabilities[0], -1, 1))
+    return Sentiment(label=LABELS[best], score=round(score, 4), confidence=round(float(min(1, probabilities[best])), 4))
+
+
+def _share(name: str, heads: dict[str, NDArray[np.float32]]) -> float:
+    """The probability of a head of one label, in [0, 1]; 0 when the pack lacks the head."""
+    return round(float(min(1, heads[name][-1])), 4) if name in heads else 0.0

@@ -1,0 +1,142 @@
+"""ClickHouse's HTTP interface over the engine in this process: `python -m workers.embedded.clickhouse_server --data-dir D`.
+
+Any ClickHouse client connects to it as to a server. The password comes from the environment (`PASSWORD_VARIABLE`), never
+from the command line, which every user of the machine can read. Once it listens, its pid and port are in `D/server.json`.
+"""
+
+import argparse
+import fcntl
+import ipaddress
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import BinaryIO
+
+import uvicorn
+
+from workers.embedded.clickhouse_answer import Answering
+from workers.embedded.clickhouse_engine import Engine
+from workers.embedded.clickhouse_http import application
+from workers.embedded.process import EmbeddedError
+from workers.errors import VoxpopError
+
+PASSWORD_VARIABLE = "VOXPOP_EMBEDDED_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable
+ADDRESS_FILE = "server.json"
+LOCK_FILE = "server.lock"
+MAX_HEAD_BYTES = 1 << 20  # the request line and headers; ClickHouse's own http_max_uri_size
+KEEP_ALIVE_S = 600
+SHUTDOWN_GRACE_S = 3
+CLOSE_GRACE_S = 4
+
+log = logging.getLogger("voxpop.embedded.clickhouse")
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT. Exits with 1 and one line on standard error when it cannot."""
+    parser = argparse.ArgumentParser(description="ClickHouse's HTTP interface over chDB")
+    parser.add_argument("--data-dir", type=Path, required=True, help="where the data, the lock and the address live")
+    parser.add_argument("--host", default="127.0.0.1", help="any other than loopback needs a password")
+    parser.add_argument("--port", type=int, default=0, help="0 for any free one")
+    options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    password = os.environ.pop(PASSWORD_VARIABLE, "")
+    try:
+        serve(options.data_dir, options.host, options.port, password)
+    except VoxpopError as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+def serve(data_dir: Path, host: str, port: int, password: str) -> None:
+    """Serve until a signal, then end the process: a query that will not end must not hold it.
+
+    Raises `EmbeddedError` when the directory is in use or the address cannot be had.
+    """
+    if not password and not _is_loopback(host):
+        raise EmbeddedError(f"{host} is open to other machines: set a password, or use 127.0.0.1")
+    data_dir.mkdir(parents=True, exist_ok=True)
+    with locked(data_dir), _listening(host, port) as listener:
+        engine = Engine(data_dir / "engine")
+        spool_directory = data_dir / "spool"
+        spool_directory.mkdir(exist_ok=True)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                application(Answering(engine, spool_directory), password),
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                ws="none",
+                http="h11",
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+            )
+        )
+        _announce(data_dir, listener.getsockname()[1])
+        log.info("ClickHouse %s serves %s on port %d", engine.version, data_dir, listener.getsockname()[1])
+        # uvicorn raises the signal that stopped it once more, for the handlers it found: nothing is left for them to do.
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        signal.signal(signal.SIGINT, lambda _number, _frame: None)
+        server.run(sockets=[listener])
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_GRACE_S)
+        logging.shutdown()
+        os._exit(0)
+
+
+def locked(data_dir: Path) -> BinaryIO:
+    """The lock on a data directory, held until the file is closed or the process ends in any way.
+
+    Raises `EmbeddedError` when another process holds it.
+    """
+    lock = (data_dir / LOCK_FILE).open("a+b")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read().decode()
+        lock.close()
+        raise EmbeddedError(
+            f"{data_dir} is in use by another embedded ClickHouse (pid {holder}): stop it or choose another directory"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()).encode())
+    lock.flush()
+    return lock
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise EmbeddedError(f"cannot listen on {host}:{port} ({error.strerror}): free it or choose another") from None
+    return listener
+
+
+def _announce(data_dir: Path, port: int) -> None:
+    """Write the address for those who started us; they compare the pid, so an old file misleads nobody."""
+    written = data_dir / f"{ADDRESS_FILE}.new"
+    written.write_text(json.dumps({"pid": os.getpid(), "port": port}))
+    written.replace(data_dir / ADDRESS_FILE)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""Builds packs: fetch the base, write the encoder, add the heads, sign with hashes, move into place at once."""
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from workers.slm import packs
+from workers.slm.bert import Bert
+from workers.slm.checkpoint import read_checkpoint
+from workers.slm.ct2_bert import write_encoder
+from workers.slm.e5s1 import read_e5s1
+from workers.slm.errors import PackError
+from workers.slm.heads import HeadsCard, read_heads_card
+from workers.slm.packs import BaseCard, Pack, PackCard
+from workers.slm.recipes import Recipe, digest, load_recipe, shipped_recipes
+from workers.slm.sources import Choice, Files, Progress, fetch_base
+
+# Names have no dot, so one pack's leavings are never taken for another's.
+SCRATCH = ".building"
+REPLACED = ".replaced"
+
+
+def _silent(_line: str) -> None:
+    """Progress for callers that show none."""
+
+
+def ensure_pack(
+    name: str, packs_dir: Path, cache_dir: Path, *, choice: Choice = "auto", progress: Progress = _silent
+) -> Pack:
+    """The pack of a recipe's name (or of a recipe's .yaml file), whole: built when it is missing, damaged, or was made by
+    another recipe than today's. `name` may also be a pack's directory: that one is verified, never rebuilt.
+
+    Two processes may call this at once: one builds, the other waits and takes it. Raises `PackError`.
+    """
+    if _is_directory(name):
+        return packs.load_pack(Path(name))
+    recipe = load_recipe(name)
+    path = packs_dir / recipe.name
+    if (pack := _whole(path, recipe)) is not None:
+        return pack
+    with _alone(packs_dir, recipe.name, progress):
+        if (pack := _whole(path, recipe)) is not None:  # another process has just built it
+            return pack
+        return _build(recipe, packs_dir, cache_dir, choice, progress)
+
+
+def build_pack(
+    name: str, packs_dir: Path, cache_dir: Path, *, choice: Choice = "auto", progress: Progress = _silent
+) -> Pack:
+    """Build the pack of a recipe anew and put it in the place of what is there. Raises `PackError`."""
+    recipe = load_recipe(name)
+    with _alone(packs_dir, recipe.name, progress):
+        return _build(recipe, packs_dir, cache_dir, choice, progress)
+
+
+def _is_directory(name: str) -> bool:
+    if name in shipped_recipes() or name.endswith((".yaml", ".yml")):
+        return False
+    return os.sep in name or Path(name).is_dir()
+
+
+def _whole(path: Path, recipe: Recipe) -> Pack | None:
+    """The pack at `path` when it is intact and of this very recipe."""
+    try:
+        pack = packs.load_pack(path)
+    except PackError:
+        return None
+    return pack if pack.card.recipe == digest(recipe) else None
+
+
+def _build(recipe: Recipe, packs_dir: Path, cache_dir: Path, choice: Choice, progress: Progress) -> Pack:
+    _sweep(packs_dir, recipe.name)
+    files = fetch_base(recipe.base, cache_dir, choice, progress)
+    progress(f"building the pack {recipe.name}")
+    try:
+        scratch = Path(tempfile.mkdtemp(dir=packs_dir, prefix=f"{SCRATCH}.{recipe.name}."))
+        try:
+            scratch.chmod(0o755)  # it was made for us alone; a pack is for every user of the machine
+            _fill(scratch, recipe, files)
+            _sync(scratch)
+            _move_into_place(scratch, packs_dir / recipe.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    except OSError as error:
+        why = "no room left" if error.errno == errno.ENOSPC else str(error)
+        raise PackError(f"{packs_dir} could not be written ({why}); free disk space or set VOXPOP_STATE_DIR") from error
+    return packs.load_pack(packs_dir / recipe.name)
+
+
+def _fill(path: Path, recipe: Recipe, files: Files) -> None:
+    bert = _read_base(recipe, files)
+    (path / packs.MODEL_DIR).mkdir()
+    write_encoder(bert, path / packs.MODEL_DIR, recipe.quantization)
+    document = json.dumps(bert.tokenizer, ensure_ascii=False, separators=(",", ":"))
+    (path / packs.TOKENIZER_FILE).write_text(document, encoding="utf-8")
+    heads = _copy_heads(recipe, path)
+    written = dict(packs.hashes(path))
+    made_of = "".join(f"{name}\0{sha256}\n" for name, sha256 in written.items()) + digest(recipe)
+    content = hashlib.sha256(made_of.encode()).hexdigest()
+    card = PackCard(
+        name=recipe.name,
+        version=f"{recipe.version}+{content[:8]}",
+        date=recipe.date,
+        description=recipe.description,
+        licence=recipe.licence,
+        languages=recipe.languages,
+        recipe=digest(recipe),
+        base=BaseCard(name=recipe.base.name, licence=recipe.base.licence, sha256=recipe.base.sha256),
+        encoder=recipe.encoder,
+        quantization=recipe.quantization,
+        heads=heads.heads if heads else {},
+        aspects=heads.aspects if heads else None,
+        metrics=heads.metrics if heads else {},
+        data=heads.data if heads else (),
+        limits=heads.limits if heads else (),
+        files=written,
+    )
+    packs.write_card(path, card)
+
+
+def _read_base(recipe: Recipe, files: Files) -> Bert:
+    if recipe.base.format == "e5s1":
+        return read_e5s1(files["weights"])
+    return read_checkpoint(files["weights"], files["tokenizer"], files["config"])
+
+
+def _copy_heads(recipe: Recipe, path: Path) -> HeadsCard | None:
+    """Put the recipe's trained heads into the pack. A recipe without any makes a pack that only embeds."""
+    if not recipe.heads_dir.is_dir():
+        return None
+    card = read_heads_card(recipe.heads_dir)
+    if card.base_sha256 != recipe.base.sha256["weights"]:
+        raise PackError(
+            f"the heads in {recipe.heads_dir} were trained on another base ({card.base_sha256[:12]}…) than the recipe's "
+            f"({recipe.base.sha256['weights'][:12]}…); train them again: voxpop train"
+        )
+    shutil.copyfile(recipe.heads_dir / packs.HEADS_FILE, path / packs.HEADS_FILE)
+    return card
+
+
+def _move_into_place(built: Path, path: Path) -> None:
+    """A crash between the two renames leaves no pack, never half of one; the next call builds it again."""
+    if path.exists():
+        replaced = path.with_name(f"{REPLACED}.{path.name}.{os.getpid()}")
+        path.rename(replaced)
+        built.rename(path)
+        shutil.rmtree(replaced)
+    else:
+        built.rename(path)
+    _sync_directory(path.parent)
+
+
+def _sweep(packs_dir: Path, name: str) -> None:
+    """Remove what builders that were killed have left. Only called while we are the only builder of this pack."""
+    for prefix in (SCRATCH, REPLACED):
+        for left in packs_dir.glob(f"{prefix}.{name}.*"):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _alone(packs_dir: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Hold the lock of one pack's builders. The system frees it when its holder ends in any way."""
+    packs_dir.mkdir(parents=True, exist_ok=True)
+    with (packs_dir / f".{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress(f"waiting for another process that builds the pack {name}")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _sync(path: Path) -> None:
+    for file in path.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,153 @@
+"""A pack: a directory that holds all a classifier needs, and says by hash what it holds."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workers.slm.encoder import BATCH_TOKENS, Encoder, EncoderShape
+from workers.slm.errors import PackError
+from workers.slm.heads import AspectCard, HeadCard, Heads
+from workers.slm.recipes import EncoderLayout, PackName, Role, Sha256
+from workers.slm.sources import sha256_of
+
+CARD = "pack.yaml"
+MODEL_DIR = "model"
+TOKENIZER_FILE = "tokenizer.json"
+HEADS_FILE = "heads.safetensors"
+FORMAT = 1
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BaseCard(_Frozen):
+    name: str
+    licence: str
+    sha256: dict[Role, Sha256]
+
+
+class PackCard(_Frozen):
+    """What pack.yaml says. `metrics` are of the named data sets' dev parts; `recipe` is what it was built from."""
+
+    format: int = FORMAT
+    name: PackName
+    version: str
+    date: datetime.date
+    description: str
+    licence: str
+    languages: tuple[str, ...]
+    recipe: Sha256
+    base: BaseCard
+    encoder: EncoderLayout
+    quantization: str
+    heads: dict[str, HeadCard] = {}
+    aspects: AspectCard | None = None
+    metrics: dict[str, dict[str, float]] = {}
+    data: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    files: dict[str, Sha256] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A verified pack. `encoder()` and `heads` load what they need when they are asked for."""
+
+    path: Path
+    card: PackCard
+
+    @property
+    def name(self) -> str:
+        return self.card.name
+
+    @property
+    def version(self) -> str:
+        return self.card.version
+
+    def encoder(self, replicas: int | None = None, batch_tokens: int = BATCH_TOKENS) -> Encoder:
+        """A new encoder of this pack. Close it when done."""
+        layout = self.card.encoder
+        shape = EncoderShape(layout.prefix, layout.window_tokens, layout.start_token, layout.end_token)
+        model, tokenizer = self.path / MODEL_DIR, self.path / TOKENIZER_FILE
+        return Encoder(model, tokenizer, shape, replicas=replicas, batch_tokens=batch_tokens)
+
+    @cached_property
+    def heads(self) -> Heads:
+        """The trained heads; `PackError` when the pack has none."""
+        if not self.card.heads:
+            raise PackError(f"the pack {self.name} has no heads; train some (voxpop train) or take another pack")
+        return Heads.read(self.path / HEADS_FILE, self.card.heads, self.card.aspects)
+
+
+def read_card(path: Path) -> PackCard:
+    """The card of the pack in directory `path`, unverified. Raises `PackError`."""
+    file = path / CARD
+    try:
+        return PackCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise PackError(f"{path} holds no pack ({CARD} is missing); build one with: voxpop packs build") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
+        raise PackError(f"{file} cannot be read ({_one_line(error)}); {_mend(path)}") from error
+
+
+def verify_pack(path: Path) -> PackCard:
+    """The card of the pack in `path` after every byte of it was hashed. Raises `PackError` naming the first file that is
+    missing, altered or not of the pack."""
+    card = read_card(path)
+    if card.format != FORMAT:
+        raise PackError(f"{path} has pack format {card.format}, this Voxpop reads {FORMAT}; {_mend(path)}")
+    found = {file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file()} - {CARD}
+    for name in sorted(found ^ set(card.files)):
+        state = "is missing" if name in card.files else "does not belong to it"
+        raise PackError(f"the pack {path} is not whole: {name} {state}; {_mend(path)}")
+    for name, expected in card.files.items():
+        actual = sha256_of(path / name)
+        if actual != expected:
+            raise PackError(f"the pack {path} is damaged: {name} has sha256 {actual}, not {expected}; {_mend(path)}")
+    return card
+
+
+def load_pack(path: Path) -> Pack:
+    """The pack in directory `path`, verified. Raises `PackError`."""
+    return Pack(path, verify_pack(path))
+
+
+def list_packs(root: Path) -> tuple[Pack, ...]:
+    """The packs built under `root`, by name, as their cards describe them: unverified. Unreadable ones are left out."""
+    directories = sorted(card.parent for card in root.glob(f"[!.]*/{CARD}"))
+    packs = []
+    for directory in directories:
+        try:
+            packs.append(Pack(directory, read_card(directory)))
+        except PackError:
+            continue
+    return tuple(packs)
+
+
+def write_card(path: Path, card: PackCard) -> None:
+    """Write pack.yaml into `path`, the same card as the same bytes."""
+    plain = card.model_dump(mode="json", exclude_none=True)
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    (path / CARD).write_text(text, encoding="utf-8")
+
+
+def hashes(path: Path) -> Mapping[str, str]:
+    """File name inside the pack -> sha256, for every file but the card, by name."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file != path / CARD)
+    return {file.relative_to(path).as_posix(): sha256_of(file) for file in files}
+
+
+def _mend(path: Path) -> str:
+    return f"delete {path} and run: voxpop packs build"
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    return " ".join(str(error).split())

