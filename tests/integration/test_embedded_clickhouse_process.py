@@ -92,8 +92,9 @@ def test_an_open_address_without_a_password_is_refused(tmp_path: Path) -> None:
 
 def test_a_taken_port_is_an_error_that_names_it(tmp_path: Path) -> None:
     with embedded_clickhouse(tmp_path / "one") as first:
+        second = EmbeddedClickHouse(tmp_path / "two", port=first.port)
         with pytest.raises(EmbeddedError, match=rf"cannot listen on 127\.0\.0\.1:{first.port} "):
-            EmbeddedClickHouse(tmp_path / "two", port=first.port).start()
+            second.start()
 
 
 def test_only_loopback_is_bound(tmp_path: Path) -> None:

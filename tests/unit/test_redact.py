@@ -9,7 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from phonenumbers import PhoneNumberFormat, PhoneNumberType
 
-from workers.analyze.redact import PLACEHOLDERS, REGIONS, Redacted, Redactor, author_pseudonym, redact_identifier
+from workers.analyze.redact import (
+    PLACEHOLDERS,
+    REGIONS,
+    Redacted,
+    Redactor,
+    author_pseudonym,
+    redact_identifier,
+    redact_url,
+)
 
 REDACTOR = Redactor()
 
@@ -256,7 +264,7 @@ def test_several_kinds_in_one_text_are_all_told() -> None:
         "It costs $1,299.99, not 1.299,99 € nor $4155552671",
         "on 2024-01-15 at 10:30, el 15/01/2024 a las 10:30:45, 18 11 2011 at 9:00",
         "from 1998-2003 and in 2015 2016 2017",
-        "99.9% of 1,000,000 users, 1.000.000 de visitas, 612 000 000 people",
+        "99.9% of 1,000,000 users, 1.000.000 de visitas, 612 000 000 people, 612345678 € or 612345678 views",
         "order 123456789 and order #4155552671 and pedido nº 612345678",
         "order 112-3456789-1234567, tracking 794644790132, 1Z999AA10123456784",
         "localizador X7Y8Z9, booking ABC123, ISBN 9780306406157",
@@ -267,7 +275,7 @@ def test_several_kinds_in_one_text_are_all_told() -> None:
         "#fail #2024 🙄 <3 10/10",
         "10 9 8 7 6 5 4 3 2 1 and 3.141592653",
         "30/60/90/120/150/180 days, 2/3 of them in (2016) 388.201",
-        "https://t.co/X4tDY84dBH https://twitter.com/i/status/569123456789012345",
+        "https://t.co/X4tDY84dBH https://twitter.com/i/status/569123456789012345 https://t.example/569123456789012341",
         "read r/spain and n/a and 24/7",
         "I was at amazon.com yesterday, look at google dot com",
         "the account manager of 2019 charged my card 3 times, call 911",
@@ -397,6 +405,7 @@ mixtures = st.lists(
 
 @settings(max_examples=400)
 @given(mixtures)
+@example("a@b.co nora@ empresa . com")
 def test_redacting_twice_changes_nothing(text: str) -> None:
     once = REDACTOR.redact(text, product="United")
     assert REDACTOR.redact(once.text, product="United") == Redacted(once.text, ())
@@ -483,7 +492,7 @@ def test_an_identifier_with_personal_data_becomes_a_stable_hash(value: str) -> N
     ],
 )
 def test_a_link_loses_its_people_and_keeps_its_page(url: str, left: str) -> None:
-    assert REDACTOR.redact_url(url, product="Virgin America") == left
+    assert redact_url(url, product="Virgin America") == left
 
 
 def test_an_author_becomes_a_keyed_pseudonym() -> None:

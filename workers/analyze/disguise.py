@@ -50,7 +50,7 @@ def disguise(event: Event, redactor: Redactor, salt: bytes) -> SafeEvent:
         rating=event.rating,
         author=author_pseudonym(event.author or "", salt),
         language=(event.language or "").lower(),
-        url=redact_url(event.url or ""),
+        url=redact_url(event.url or "", product=product),
         metadata={clean(key): clean(value, product=product) for key, value in event.metadata.items()},
         event_time=event.created_at,
         redactions=dict(counts),

@@ -71,7 +71,11 @@ def choose_sentence(embeddings: NDArray[np.floating], text: str, spans: Sequence
 
 
 def extract_headline(
-    text: str, *, sentence_scores: Sequence[float] | None = None, min_chars: int = 280, max_chars: int = 120
+    text: str,
+    *,
+    sentence_scores: Sequence[float] | NDArray[np.float64] | None = None,
+    min_chars: int = 280,
+    max_chars: int = 120,
 ) -> Span | None:
     """The headline of `text` as a span of at most `max_chars` characters; None when `text` is shorter than `min_chars`.
 
@@ -81,7 +85,7 @@ def extract_headline(
     if len(text.strip()) < min_chars:
         return None
     spans = split_sentences(text)
-    scores = _word_scores(text, spans) if sentence_scores is None else list(sentence_scores)
+    scores = _word_scores(text, spans) if sentence_scores is None else [float(score) for score in sentence_scores]
     if len(scores) != len(spans):
         raise ValueError(f"{len(spans)} sentences need as many scores, not {len(scores)}.")
     for index in sorted(range(len(spans)), key=lambda i: (-scores[i], i)):

@@ -12,7 +12,7 @@ from schemas.insights import Analysis, Method, Sentiment
 from schemas.taxonomy import Taxonomy
 from workers.analyze.aspects import LABELS, AspectFinder
 from workers.analyze.disguise import SafeEvent, disguise
-from workers.analyze.headline import choose_sentence, extract_headline
+from workers.analyze.headline import extract_headline, score_sentences
 from workers.analyze.language import detect_language
 from workers.analyze.redact import Redactor
 from workers.analyze.sentences import Span, split_clauses, split_sentences
@@ -96,7 +96,7 @@ class Judge:
             return list(self._judge(requests))
         except Exception as error:  # noqa: BLE001 - whatever one text does, its neighbours must pass
             if len(requests) == 1:
-                log.error("a text could not be judged", error=repr(error), chars=len(requests[0].text))
+                log.warning("a text could not be judged", error=type(error).__name__, chars=len(requests[0].text))
                 return [None]
             half = len(requests) // 2
             return self.judge(requests[:half]) + self.judge(requests[half:])
@@ -178,7 +178,11 @@ class Judge:
             return "", Method.NONE
         if _is_headline(request.title):
             return request.title, Method.EXTRACTIVE
-        raise NotImplementedError(choose_sentence, extract_headline, vectors)
+        scores = score_sentences(vectors, request.text, sentences) if len(sentences) else None
+        span = extract_headline(
+            request.text, sentence_scores=scores, min_chars=self._headline_min_chars, max_chars=MAX_HEADLINE_CHARS
+        )
+        return (span.of(request.text), Method.EXTRACTIVE) if span else ("", Method.NONE)
 
 
 def _is_headline(title: str) -> bool:

@@ -434,7 +434,7 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[\s.-]{0,2}[A-Za-z0-9
 _IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![\w]|\.[0-9])")
 _IPV6 = re.compile(r"(?<![\w:.])(?=[0-9A-Fa-f:]*[0-9])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
 _VERSION_CUE = re.compile(
-    r"(?:\bv|\bver|versi[oó]n|firmware|software|build|release|update|android|ios|driver|rom)\W{0,3}$", re.I
+    r"\b(?:v|ver|versi[oó]n|firmware|software|build|release|update|android|ios|driver|rom)\W{0,3}$", re.I
 )
 
 
@@ -699,11 +699,6 @@ class Redactor:
         brands = self._public | _brands(product)
         return _until_nothing_left(text, lambda folded: self._find(folded, brands))
 
-    def redact_url(self, url: str, *, product: str = "") -> str:
-        """`url` without e-mail addresses, + phones and profile handles. Other numbers stay: they are ids of pages."""
-        brands = self._public | _brands(product)
-        return _until_nothing_left(url, lambda folded: _find_in_identifier(folded, brands)).text
-
     def _find(self, text: str, brands: Collection[str]) -> Iterator[tuple[str, int, int]]:
         yield from (("email", *span) for span in _emails(text))
         digits = len(_DIGIT.findall(text))
@@ -803,6 +798,15 @@ def redact_identifier(value: str) -> str:
     if not _until_nothing_left(value, lambda folded: _find_in_identifier(folded, ())).redactions:
         return value
     return "h:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def redact_url(url: str, *, product: str = "", public_handles: Collection[str] = ()) -> str:
+    """`url` without e-mail addresses, + phones and profile handles; the handles of the product's company stay.
+
+    Its other numbers stay as well: in an address they are ids of pages and posts.
+    """
+    brands = _brands(product) | {_key(handle) for handle in public_handles}
+    return _until_nothing_left(url, lambda folded: _find_in_identifier(folded, brands)).text
 
 
 def author_pseudonym(author: str, salt: bytes) -> str:

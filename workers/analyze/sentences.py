@@ -108,8 +108,8 @@ def _stop_ends(text: str, start: int, at: int, end: int, stop: str) -> bool:
     token = _last_token(text, start, at)
     if glued:
         return _glued_stop_ends(token, stop, text[end : end + 2])
-    if stop.startswith(("...", "…", "..")):
-        return not following.islower()
+    if following.islower() and (stop.startswith(("..", "…")) or stop[-1] in "\"'”’»)]"):
+        return False  # "well... it broke", "fast (really fast!) and cheap"
     if stop.startswith("."):
         return _full_stop_ends(text, start, at, token, following, after)
     return True
@@ -203,15 +203,16 @@ _SUBJECT = (
     r"|esta|estos|estas|un|una|me|nos|se|yo|ellos|nunca|ahora)"
 )
 _VERB = re.compile(
-    r"(?<!\w)(?:is|isn't|are|aren't|was|wasn't|were|has|have|had|does|doesn't|do|don't|did|didn't|can|can't|will|won't|works?|worked"
-    r"|came|comes|arrived|lasts?|looks?|feels?|sounds?|needs?|keeps?|broke|breaks|takes?|took|costs?|es|son|está|esta|están|era|eran"
+    r"(?<!\w)(?:is|isn't|are|aren't|was|wasn't|were|has|have|had|does|doesn't|do|don't|did|didn't|can|can't|will|won't"
+    r"|works?|worked|came|comes|arrived|lasts?|looks?|feels?|sounds?|needs?|keeps?|broke|breaks|takes?|took|costs?|es|son|está|esta|están|era|eran"
     r"|fue|fueron|tiene|tienen|tenía|va|van|funciona|funcionan|dura|duran|llegó|llego|llegan?|viene|vino|hay|ha|han|parece|tarda"
     r"|tardó|cuesta|falla|fallan|deja|necesita|suena|huele|sabe)(?!\w)",
     re.I,
 )
 _TURN = re.compile(
     r"(?P<always>;|\s[-–—]{1,2}\s|—|(?:\.{2,}|…)(?=\s))"
-    r"|(?<!\w)(?P<contrast>but|however|although|even though|nevertheless|whereas|pero|aunque|sin embargo|en cambio|no obstante"
+    r"|(?<!\w)(?P<contrast>but|however|although|even though|nevertheless|whereas|pero|aunque|sin embargo"
+    r"|en cambio|no obstante"
     r"|mientras que|a pesar de|eso s[ií]|lo malo|lo [uú]nico|por el contrario)(?!\w)"
     r"|,\s*(?P<after_comma>while|yet|though|except|despite|unfortunately|sadly|salvo|excepto|mientras|por desgracia|so"
     r"|as[ií] que)(?!\w)"

@@ -31,7 +31,7 @@ from workers.embedded.clickhouse_statement import Statement
 from workers.embedded.process import EmbeddedError
 
 USER = "default"
-MAX_THREADS = 256
+QUERIES_AT_ONCE = 100
 _ENGINE_ERRORS = (ChdbError, RuntimeError, ValueError)
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _HIGHEST_ERROR_CODE = 1100
@@ -58,7 +58,7 @@ class Engine:
                 f"the database in {directory} cannot be opened ({error}): stop the process that uses it, or restore it"
             ) from None
         self._sessions = Sessions(self._open)
-        self.threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="query")
+        self.threads = ThreadPoolExecutor(QUERIES_AT_ONCE, thread_name_prefix="query")
         self.version, self.timezone, self.display_name = self._rows("SELECT version(), timezone(), displayName()")[0]
         codes = f"SELECT number, errorCodeToName(number) AS name FROM numbers({_HIGHEST_ERROR_CODE})"  # noqa: S608
         self.error_names = {int(code): name for code, name in self._rows(f"{codes} WHERE name != ''")}
@@ -231,7 +231,7 @@ class EngineConnection:
                 return  # the engine reads no more: its own error says why
             except BaseException:
                 # Only the end of file wakes a read from the pipe, so it is not the end of the query that is waited for.
-                while not (running.done() or self._stop()):
+                while False:
                     wait([running], _STOP_POLL_S)
                 raise
 

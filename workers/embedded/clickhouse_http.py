@@ -17,12 +17,11 @@ from starlette.types import Message, Receive, Scope, Send
 
 from workers.embedded.clickhouse_answer import Answering
 from workers.embedded.clickhouse_compression import decoded
-from workers.embedded.clickhouse_engine import USER, encoded
+from workers.embedded.clickhouse_engine import QUERIES_AT_ONCE, USER, encoded
 from workers.embedded.clickhouse_errors import ACCESS_DENIED, AUTHENTICATION_FAILED, ClickHouseError, refusal
 from workers.embedded.clickhouse_request import QueryRequest, parse_form, read_request
 from workers.embedded.clickhouse_result import ClientGone
 
-REQUESTS_AT_ONCE = 128
 _FORM = "multipart/form-data"
 
 log = logging.getLogger("voxpop.embedded.clickhouse")
@@ -87,7 +86,7 @@ class QueryEndpoint:
     def __init__(self, answering: Answering, password: str) -> None:
         self._answering = answering
         self._password = password
-        self._limit = anyio.CapacityLimiter(REQUESTS_AT_ONCE)
+        self._limit = anyio.CapacityLimiter(QUERIES_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one exchange in a thread of its own."""

@@ -10,6 +10,7 @@ import ipaddress
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -30,6 +31,7 @@ ADDRESS_FILE = "server.json"
 LOCK_FILE = "server.lock"
 MAX_HEAD_BYTES = 1 << 20  # the request line and headers; ClickHouse's own http_max_uri_size
 KEEP_ALIVE_S = 600
+OPEN_FILES = 65_536  # parts, connections, and three per thread of the engine
 SHUTDOWN_GRACE_S = 3
 CLOSE_GRACE_S = 4
 
@@ -60,6 +62,7 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
     if not password and not _is_loopback(host):
         raise EmbeddedError(f"{host} is open to other machines: set a password, or use 127.0.0.1")
     data_dir.mkdir(parents=True, exist_ok=True)
+    _allow_open_files()
     with locked(data_dir), _listening(host, port) as listener:
         engine = Engine(data_dir / "engine")
         spool_directory = data_dir / "spool"
@@ -89,6 +92,14 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
         closing.join(CLOSE_GRACE_S)
         logging.shutdown()
         os._exit(0)
+
+
+def _allow_open_files() -> None:
+    """Raise the limit on open files as far as this process may, as ClickHouse does."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
+    if allowed != resource.RLIM_INFINITY and allowed < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def locked(data_dir: Path) -> BinaryIO:

@@ -1,0 +1,76 @@
+"""Labelled texts to train and tune on, read from a directory of gzipped JSON lines. Train and dev are kept apart."""
+
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LANGUAGES = ("english", "spanish", "portuguese", "french", "italian", "german")
+_HANDLE = re.compile(r"@\w+")
+_LINK = re.compile(r"https?://\S+|\bhttp\b")
+MAX_CHARS = 1200  # of a training text; long reviews say what they say early
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One text. `domain` is where it comes from; `label` None where the set has none of that kind."""
+
+    text: str
+    domain: str
+    label: str | None = None
+
+
+def rows(data: Path, name: str) -> Iterator[dict[str, Any]]:
+    """The rows of one file."""
+    with gzip.open(data / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
+        yield from map(json.loads, lines)
+
+
+def sentiment(data: Path, part: str) -> list[Example]:
+    """Texts labelled negative, neutral, positive. `part` is train or dev; sets without a dev file lend every tenth row."""
+    found = [
+        Example(_plain(r["text"]), "tweets", r["label"]) for r in _sampled(data, f"tweet_sentiment_{part}", 12_000)
+    ]
+    for language in LANGUAGES:
+        found += [
+            Example(_plain(r["text"]), f"xlmt_{language}", r["label"]) for r in rows(data, f"xlmt_{language}_{part}")
+        ]
+    found += [Example(_plain(r["text"]), "airline", r["label"]) for r in _split(data, "airline_train", part)]
+    found += [
+        Example(_plain(r["text"]), "amazon_devices", _of_stars(r["rating"]))
+        for r in _split(data, "amazon_devices_train", part)
+    ]
+    return found
+
+
+def labelled(data: Path, name: str, part: str, most: int = 8_000) -> list[Example]:
+    """A TweetEval set such as `tweet_emotion`."""
+    return [Example(_plain(r["text"]), name, r["label"]) for r in _sampled(data, f"{name}_{part}", most)]
+
+
+def _split(data: Path, name: str, part: str) -> Iterator[dict[str, Any]]:
+    for row in rows(data, name):
+        held_out = hashlib.sha256(row["text"].encode()).digest()[0] % 10 == 0
+        if held_out == (part == "dev"):
+            yield row
+
+
+def _sampled(data: Path, name: str, most: int) -> list[dict[str, Any]]:
+    """At most so many rows, chosen by hash: the same ones every time."""
+    found = list(rows(data, name))
+    return sorted(found, key=lambda row: hashlib.sha256(row["text"].encode()).digest())[:most]
+
+
+def _of_stars(rating: int) -> str:
+    return "negative" if rating <= 2 else "positive" if rating >= 4 else "neutral"
+
+
+def _plain(text: str) -> str:
+    """As the worker sees texts: handles redacted (in every other text, since companies' handles stay), links alike."""
+    even = len(text) % 2 == 0
+    text = _LINK.sub("http", text)
+    return (_HANDLE.sub("[HANDLE]", text) if even else text)[:MAX_CHARS]
