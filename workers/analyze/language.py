@@ -35,13 +35,14 @@ _WORDS: Final = {
         his her our their me him us them of to in on at for with from by as so if when what who how why which just very
         really too don't doesn't didn't isn't wasn't can't won't i'm it's have has had do does did will would can could
         no yes good great nice bad awful worst best better love hate works work product price thanks please ok okay
-        awesome easy battery perfect excellent amazing terrible horrible useless five stars star cool wow meh haha nope yes""",
+        awesome easy battery perfect excellent amazing terrible horrible useless five stars star cool wow meh haha
+        nope""",
     "es": """el la los las un una unos unas y o pero no es son era fue ser está están estoy esta este esto estos estas
         eso esa yo tú él ella nosotros mi mis tu tus su sus me te se nos le les de del al a en con por para sin sobre
         que qué como cómo cuando donde si sí porque muy más menos ya también tampoco nada todo todos hay he ha han va
         voy vuelvo vuelva bueno buena buenos malo mala malos mal bien mejor peor genial excelente encanta funciona
-        producto precio gracias perfecto perfecta horrible pésimo pésima recomiendo recomendable fatal mierda vaya cinco estrellas
-        batería bateria poco mucho ok jaja jajaja jajajaja lujo normal regular""",
+        producto precio gracias perfecto perfecta horrible pésimo pésima recomiendo recomendable fatal mierda vaya cinco
+        estrellas batería bateria poco mucho ok jaja jajaja jajajaja lujo normal regular""",
     "pt": """o a os as um uma uns umas e ou mas não nao é são era foi ser está estão estou esta este isto isso essa eu
         você voce ele ela nós meu minha meus seu sua me te se nos de do da dos das no na em com por para pra sem sobre
         que como quando onde se sim porque muito mais menos já também nada tudo tem bom boa ruim mal bem melhor pior

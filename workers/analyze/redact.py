@@ -205,7 +205,7 @@ _BRAND_AFFIXES = _words(
     """official oficial the get go team hello ask care cares help ayuda support soporte assist service servicio atencion
     clientes cliente customer news noticias info app apps hq tv store tienda shop online global world intl us usa uk gb es
     esp espana mx mexico ar argentina co colombia cl chile pe peru br brasil latam de fr it eu europe inc corp group grupo
-    air airline airlines airways mobile bank banco hotel hotels food games labs tech"""
+    air airline airlines airways mobile bank banco hotel hotels food games labs tech audio sport sports motors energy"""
 )
 # After an @ these are prose: "see you @home".
 _PROSE = frozenset(_words("home work school night noon the my all least last first casa las los same this that a an"))

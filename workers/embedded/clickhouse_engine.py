@@ -231,7 +231,7 @@ class EngineConnection:
                 return  # the engine reads no more: its own error says why
             except BaseException:
                 # Only the end of file wakes a read from the pipe, so it is not the end of the query that is waited for.
-                while False:
+                while not (running.done() or self._stop()):
                     wait([running], _STOP_POLL_S)
                 raise
 
