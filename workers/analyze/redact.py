@@ -642,7 +642,8 @@ def _written_like_phone(run: _Run, i: int, j: int, sizes: tuple[int, ...]) -> bo
     glued = text[max(0, start - 1) : start].isalpha() or text[end : end + 1].isalpha()
     if glued or not _OPEN_GAP.search(run.gap(j)) or digits.endswith("00000") or len(set(digits)) == 1:
         return False
-    if _MONEY_BEFORE.search(text, max(0, start - 5), start) or _UNIT_AFTER.match(text, end):
+    amount = set(sizes[1:]) <= {3}
+    if amount and (_MONEY_BEFORE.search(text, max(0, start - 5), start) or _UNIT_AFTER.match(text, end)):
         return False
     if any(size == 1 for size in sizes[1:]):
         steps = {int(b) - int(a) for a, b in pairwise(digits)}

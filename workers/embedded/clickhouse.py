@@ -11,7 +11,7 @@ from typing import Self
 
 from workers.embedded.process import ChildProcess, EmbeddedError
 
-# Not imported from the server's modules: those load the engine, which this process must not.
+# What this module and the server agree on. It is here because importing the server would load the engine.
 PASSWORD_VARIABLE = "VOXPOP_EMBEDDED_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable
 ADDRESS_FILE = "server.json"
 PING_TIMEOUT_S = 2.0

@@ -20,14 +20,13 @@ from typing import BinaryIO
 
 import uvicorn
 
+from workers.embedded.clickhouse import ADDRESS_FILE, PASSWORD_VARIABLE
 from workers.embedded.clickhouse_answer import Answering
 from workers.embedded.clickhouse_engine import Engine
 from workers.embedded.clickhouse_http import application
 from workers.embedded.process import EmbeddedError
 from workers.errors import VoxpopError
 
-PASSWORD_VARIABLE = "VOXPOP_EMBEDDED_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable
-ADDRESS_FILE = "server.json"
 LOCK_FILE = "server.lock"
 MAX_HEAD_BYTES = 1 << 20  # the request line and headers; ClickHouse's own http_max_uri_size
 KEEP_ALIVE_S = 600

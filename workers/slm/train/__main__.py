@@ -158,7 +158,7 @@ def _urgent(examples: list[corpora.Example]) -> NDArray[np.bool_]:
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    shares: NDArray[np.float32] = 1 / (1 + np.exp(-logits))
+    shares: NDArray[np.float32] = np.reciprocal(1 + np.exp(-logits))
     return shares
 
 

@@ -74,7 +74,7 @@ class _Space:
         rest = vectors - self.centre
         rest = rest - (rest @ self.shared.T) @ self.shared
         norms = np.linalg.norm(rest, axis=1, keepdims=True)
-        scaled: Array = rest / np.where(norms == 0, 1, norms)
+        scaled: Array = rest / np.maximum(norms, np.float32(1e-12))
         return scaled
 
     def embed(self, texts: list[str]) -> Array:

@@ -51,7 +51,8 @@ def balanced(domains: list[str], labels: NDArray[np.int64]) -> Array:
         for label in present:
             chosen = inside & (labels == label)
             weights[chosen] = np.sqrt(inside.sum()) / (len(present) * chosen.sum())
-    return weights * len(weights) / weights.sum()
+    scaled: Array = weights * np.float32(len(weights) / weights.sum())
+    return scaled
 
 
 def best_threshold(probabilities: Array, gold: NDArray[np.bool_]) -> float:
