@@ -106,6 +106,7 @@ class BlockConsumer:
     def poll(self, timeout_s: float) -> None:
         """Takes what has arrived into the buffers, waiting at most `timeout_s` seconds for something."""
         self._pause_and_resume()
+        self._let_go_of_spent_records()
         try:
             records = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
         except RetriableError as error:
@@ -271,6 +272,15 @@ class BlockConsumer:
                 self._consumer.pause(partition)
             elif not full and partition in paused:
                 self._consumer.resume(partition)
+
+    def _let_go_of_spent_records(self) -> None:
+        """Works around a fault of kafka-python 3.0.12: records parked while their partition was paused are taken up again
+        only when its fetcher holds no current records, and a current batch that is used up counts as held. Once every
+        partition has been paused in the middle of a batch, nothing is ever fetched again."""
+        fetcher = self._consumer._fetcher
+        current = getattr(fetcher, "_next_partition_records", None)
+        if current is not None and not current:
+            fetcher._next_partition_records = None
 
     @staticmethod
     def _owes_more(state: _Partition) -> bool:

@@ -6,6 +6,7 @@ calibration of that part asks `workers.analyze` for them.
 
 import argparse
 import datetime
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,17 @@ EMOTIONS = ("anger", "joy", "optimism", "sadness")
 INTENTS = ("complaint", "praise", "question", "suggestion")
 DATA = (
     "SemEval 2013-2016 task 4A tweets (TweetEval split)",
-    "XLM-T UMSAB tweets in en, es, pt, fr, it, de",
+    "XLM-T UMSAB tweets in the pack's languages",
     "Twitter US Airline Sentiment (nine tenths; every tenth is held out by hash)",
     "Datafiniti reviews of Amazon devices (likewise; stars as sentiment)",
     "TweetEval emotion and offensive",
     "MAMS-ACSA train (share of clause and whole text in an aspect's sentiment)",
     "Voxpop's own sample stream, first half (likeness of clauses to aspects)",
+    "No training set holds a text of a dev set: 1,430 of the 2,000 tweets_dev texts were taken out of XLM-T's English",
+)
+TRIED = (
+    "Compared on dev for the multilingual pack: max-pooled and standard-deviation features beside the mean, and a hidden "
+    "layer of 128 or 256. On tweets all stayed within a point of the linear head on the mean alone, which was kept.",
 )
 LIMITS = (
     "Linear heads on a frozen encoder: a first version. Sarcasm, and the neutral class, are its weak points.",
@@ -49,6 +55,7 @@ class Trainer:
 
     def __init__(self, pack: Pack, encoder: Encoder, data: Path, cache_dir: Path) -> None:
         self.encoder, self.data, self._cache = encoder, data, cache_dir
+        self._languages = pack.card.languages
         self._sha = pack.card.base.sha256["weights"]
         self.tensors: dict[str, NDArray[np.float32]] = {}
         self.cards: dict[str, dict[str, object]] = {}
@@ -58,11 +65,12 @@ class Trainer:
         return embedded(self.encoder, self._sha, [example.text for example in examples], self._cache, what)
 
     def sentiment(self) -> None:
-        train, dev = corpora.sentiment(self.data, "train"), corpora.sentiment(self.data, "dev")
+        train, dev = self._sentiment_texts()
         x, x_dev = self.embed(train, "sentiment train"), self.embed(dev, "sentiment dev")
         y, y_dev = _indices(train, SENTIMENTS), _indices(dev, SENTIMENTS)
         weights = fit.balanced([example.domain for example in train], y)
-        head = fit.fit_softmax(x, y, weights, (x_dev, y_dev), c=30.0)
+        tune = _tuning_half(dev)
+        head = fit.fit_softmax(x, y, weights, (x_dev[tune], y_dev[tune]), c=30.0)
         self._keep("sentiment", head, "softmax", SENTIMENTS, {})
         logits = head.logits(x_dev)
         domains = np.array([example.domain for example in dev])
@@ -75,10 +83,14 @@ class Trainer:
                 "accuracy": round(100 * float((gold == said).mean()), 2),
             }
         self.metrics["sentiment_calibration"] = {
-            "ece_before": fit.calibration_error(logits, y_dev, 1.0),
-            "ece_after": fit.calibration_error(logits, y_dev, head.temperature),
+            "ece_before": fit.calibration_error(logits[~tune], y_dev[~tune], 1.0),
+            "ece_after": fit.calibration_error(logits[~tune], y_dev[~tune], head.temperature),
         }
         self._silver(train, x, dev, x_dev)
+
+    def _sentiment_texts(self) -> tuple[list[corpora.Example], list[corpora.Example]]:
+        train, dev = (corpora.sentiment(self.data, part, self._languages) for part in ("train", "dev"))
+        return corpora.apart(train, dev), dev
 
     def _silver(
         self,
@@ -90,10 +102,11 @@ class Trainer:
         targets, gold = (_intents(part) for part in (train, dev))
         head = fit.fit_sigmoid(x, targets, c=10.0)
         shares = _sigmoid(head.logits(x_dev))
-        thresholds = {name: fit.best_threshold(shares[:, i], gold[:, i]) for i, name in enumerate(INTENTS)}
+        tune = _tuning_half(dev)
+        thresholds = {name: fit.best_threshold(shares[tune, i], gold[tune, i]) for i, name in enumerate(INTENTS)}
         self._keep("intents", head, "sigmoid", INTENTS, thresholds)
         self.metrics["intents_silver_dev"] = {
-            f"f1_{name}": _f1(shares[:, i] >= thresholds[name], gold[:, i]) for i, name in enumerate(INTENTS)
+            f"f1_{name}": _f1(shares[~tune, i] >= thresholds[name], gold[~tune, i]) for i, name in enumerate(INTENTS)
         }
         urgent, urgent_dev = (_urgent(part) for part in (train, dev))
         head = fit.fit_sigmoid(x, urgent, c=10.0)
@@ -103,6 +116,7 @@ class Trainer:
 
     def emotion(self) -> None:
         train, dev = (corpora.labelled(self.data, "tweet_emotion", part) for part in ("train", "dev"))
+        train = corpora.apart(train, dev)
         x, x_dev = self.embed(train, "emotion train"), self.embed(dev, "emotion dev")
         y, y_dev = _indices(train, EMOTIONS), _indices(dev, EMOTIONS)
         head = fit.fit_softmax(x, y, fit.balanced(["tweets"] * len(y), y), (x_dev, y_dev), c=10.0)
@@ -114,6 +128,7 @@ class Trainer:
             corpora.labelled(self.data, "tweet_offensive", "train", 6000),
             corpora.labelled(self.data, "tweet_offensive", "dev"),
         )
+        train = corpora.apart(train, dev)
         x, x_dev = self.embed(train, "offensive train"), self.embed(dev, "offensive dev")
         y, y_dev = (np.array([[e.label == "offensive"] for e in part]) for part in (train, dev))
         head = fit.fit_sigmoid(x, y, c=10.0)
@@ -126,10 +141,10 @@ class Trainer:
             self.encoder,
             load_taxonomy(),
             (self.tensors["sentiment.0.weight"], self.tensors["sentiment.0.bias"]),
-            self.embed(corpora.sentiment(self.data, "train"), "sentiment train"),
+            self.embed(self._sentiment_texts()[0], "sentiment train"),
             list(corpora.rows(self.data, "mams_acsa_train"))[:800],
             list(corpora.rows(self.data, "mams_acsa_dev")),
-            _sample_texts(),
+            _sample_texts(self._languages),
             split_clauses,
         )
         self.tensors |= result.tensors
@@ -142,6 +157,11 @@ class Trainer:
         self.tensors |= {f"{name}.0.weight": head.weight, f"{name}.0.bias": head.bias}
         card = {"kind": kind, "labels": list(labels), "temperature": head.temperature}
         self.cards[name] = card | ({"thresholds": thresholds} if thresholds else {})
+
+
+def _tuning_half(dev: list[corpora.Example]) -> NDArray[np.bool_]:
+    """Every other dev text: temperatures and thresholds are chosen on these, and what they bring is measured on the rest."""
+    return np.arange(len(dev)) % 2 == 0
 
 
 def _indices(examples: list[corpora.Example], labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -167,8 +187,8 @@ def _f1(said: NDArray[np.bool_], gold: NDArray[np.bool_]) -> float:
     return round(200 * hit / max(1, int(said.sum()) + int(gold.sum())), 2)
 
 
-def _sample_texts() -> list[tuple[str, frozenset[str]]]:
-    """The sample stream's texts with the aspects that a person found in them, each once, in order."""
+def _sample_texts(languages: Collection[str]) -> list[tuple[str, frozenset[str]]]:
+    """The sample stream's texts in these languages with the aspects a person found in them, each text once, in order."""
     import orjson
 
     gold, found = gold_labels(), {}
@@ -176,7 +196,8 @@ def _sample_texts() -> list[tuple[str, frozenset[str]]]:
         if message.expected_reason is None and message.value is not None:
             event = orjson.loads(message.value)
             key = (event["source"], event["id"])
-            found[key] = (event["text"], frozenset(gold[key].aspects))
+            if gold[key].language in languages:
+                found[event["text"]] = (event["text"], frozenset(gold[key].aspects))
     return list(found.values())
 
 
@@ -206,6 +227,7 @@ def main() -> None:
         "heads": trainer.cards,
         "aspects": aspects,
         "metrics": trainer.metrics,
+        "tried": list(TRIED),
         "limits": list(LIMITS),
     }
     text = yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=120)
