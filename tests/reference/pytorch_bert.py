@@ -20,7 +20,10 @@ from workers.slm.e5s1 import read_e5s1
 
 DATA = Path(__file__).parents[1] / "data"
 BASES = {
-    "e5-small-multilingual": ("query: ", {"weights": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"}),
+    "e5-small-multilingual": (
+        "query: ",
+        {"weights": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
+    ),
     "minilm-l6-english": (
         "",
         {
@@ -66,7 +69,9 @@ def _model(bert: Bert) -> BertModel:
         hidden_act="gelu",
     )
     model = BertModel(config, add_pooling_layer=False).eval()
-    weights = {name: torch.from_numpy(np.array(tensor)) for name, tensor in bert.tensors.items() if "pooler" not in name}
+    weights = {
+        name: torch.from_numpy(np.array(tensor)) for name, tensor in bert.tensors.items() if "pooler" not in name
+    }
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if missing or unexpected:
         raise SystemExit(f"the base does not fit BertModel: missing {missing}, unexpected {unexpected}")
