@@ -170,11 +170,13 @@ def _indices(examples: list[corpora.Example], labels: tuple[str, ...]) -> NDArra
 
 def _intents(examples: list[corpora.Example]) -> NDArray[np.bool_]:
     named = [silver.intents(example.text, str(example.label)) for example in examples]
-    return np.array([[intent in names for intent in INTENTS] for names in named])
+    found: NDArray[np.bool_] = np.array([[intent in names for intent in INTENTS] for names in named])
+    return found
 
 
 def _urgent(examples: list[corpora.Example]) -> NDArray[np.bool_]:
-    return np.array([[silver.urgent(example.text, str(example.label))] for example in examples])
+    found: NDArray[np.bool_] = np.array([[silver.urgent(e.text, str(e.label))] for e in examples])
+    return found
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
