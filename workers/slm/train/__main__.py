@@ -161,7 +161,8 @@ class Trainer:
 
 def _tuning_half(dev: list[corpora.Example]) -> NDArray[np.bool_]:
     """Every other dev text: temperatures and thresholds are chosen on these, and what they bring is measured on the rest."""
-    return np.arange(len(dev)) % 2 == 0
+    half: NDArray[np.bool_] = np.arange(len(dev)) % 2 == 0
+    return half
 
 
 def _indices(examples: list[corpora.Example], labels: tuple[str, ...]) -> NDArray[np.int64]:
