@@ -17,6 +17,8 @@ from workers.slm.encoder import Encoder
 from workers.slm.heads import Heads, Likeness
 
 Vectors = NDArray[np.float32]
+MOST_PER_CLAUSE = 2  # a clause speaks of one thing, now and then of two; what is merely like them comes behind
+
 LABELS: tuple[SentimentLabel, ...] = ("negative", "neutral", "positive")
 
 
@@ -37,7 +39,7 @@ class AspectFinder:
         """
         if not clauses:
             return ()
-        probability = self._probabilities(self._names, vectors)
+        probability = _likeliest(self._probabilities(self._names, vectors))
         best = probability.argmax(axis=0)
         mentions = [
             self._mention(name, clauses[best[i]], vectors[best[i]], float(probability[best[i], i]), whole)
@@ -81,3 +83,12 @@ class AspectFinder:
         label = LABELS[int((share * own + (1 - share) * whole).argmax())]
         evidence = Evidence(start=clause.start, end=clause.end)
         return AspectMention(aspect=name, sentiment=label, confidence=min(1.0, probability), evidence=evidence)
+
+
+def _likeliest(probability: Vectors) -> Vectors:
+    """(clauses, names) with zeros wherever a clause is likelier to speak of `MOST_PER_CLAUSE` other names."""
+    if probability.shape[1] <= MOST_PER_CLAUSE:
+        return probability
+    least = np.partition(probability, -MOST_PER_CLAUSE, axis=1)[:, -MOST_PER_CLAUSE, None]
+    kept: Vectors = np.where(probability >= least, probability, 0)
+    return kept
