@@ -53,7 +53,7 @@ def _parse_time(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat(f"{value[:-1]}Z" if value.endswith("z") else value)  # RFC 3339 5.6 allows both
     except ValueError as error:
         raise InvalidMessage(Reason.BAD_TIME, "created_at is not an ISO 8601 time") from error
 
@@ -67,9 +67,9 @@ def _usable_time(value: datetime) -> datetime:
     except OverflowError as error:
         raise InvalidMessage(Reason.BAD_TIME, "created_at lies outside the calendar") from error
     if moment < EARLIEST:
-        raise InvalidMessage(Reason.BAD_TIME, f"created_at lies before 1970: {value.isoformat()}")
+        raise InvalidMessage(Reason.BAD_TIME, "created_at lies before 1970")
     if moment > datetime.now(UTC) + MAX_AHEAD:
-        raise InvalidMessage(Reason.BAD_TIME, f"created_at lies more than a day ahead: {value.isoformat()}")
+        raise InvalidMessage(Reason.BAD_TIME, "created_at lies more than a day ahead of this machine's clock")
     return moment
 
 
@@ -93,8 +93,13 @@ class Event(BaseModel):
     kind: Kind
     source: str = Field(min_length=1, max_length=64, description="Where it was written: a shop, a network, a form.")
     product: str = Field(min_length=1, max_length=128, description="What it is about; the key of the Kafka message.")
-    text: Annotated[str, AfterValidator(_has_substance)] = Field(min_length=1, max_length=MAX_TEXT_CHARS)
-    created_at: EventTime = Field(description="ISO 8601 with a zone, at most a day ahead.")
+    text: Annotated[str, AfterValidator(_has_substance)] = Field(
+        min_length=1, max_length=MAX_TEXT_CHARS, description="What was written: not white space alone."
+    )
+    created_at: EventTime = Field(
+        description="When it was written: RFC 3339, so with a zone, from 1970 to a day ahead of the worker's clock. Other "
+        "forms of ISO 8601 with a zone are taken too; leap seconds are not."
+    )
     title: str | None = Field(default=None, max_length=500)
     rating: float | None = Field(default=None, ge=1, le=5, allow_inf_nan=False)
     author: str | None = Field(default=None, max_length=256, description="Stored as a salted pseudonym only.")

@@ -31,7 +31,8 @@ class Method(StrEnum):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Every field is written, those at their default too: the exported schema promises that to readers.
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class Position(_Frozen):

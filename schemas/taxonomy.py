@@ -7,6 +7,8 @@ from typing import Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+SENTIMENTS = ("negative", "neutral", "positive")
+
 
 class TaxonomyError(ValueError):
     """The taxonomy file cannot be used; the message names the file, the place and the mend."""
@@ -36,7 +38,7 @@ class Aspect(_Frozen):
 
 class Taxonomy(_Frozen):
     version: str
-    sentiments: tuple[str, ...]
+    sentiments: tuple[str, ...] = Field(json_schema_extra={"const": list(SENTIMENTS)})
     intents: tuple[Intent, ...]
     emotions: tuple[str, ...]
     aspects: tuple[Aspect, ...] = Field(min_length=1)
@@ -47,8 +49,8 @@ class Taxonomy(_Frozen):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
                 raise ValueError(f"names must be unique; twice here: {', '.join(sorted(twice))}")
-        if self.sentiments != ("negative", "neutral", "positive"):
-            raise ValueError("sentiments must be [negative, neutral, positive]: the tables and views rely on them")
+        if self.sentiments != SENTIMENTS:
+            raise ValueError(f"sentiments must be [{', '.join(SENTIMENTS)}]: the tables and views rely on them")
         if any(not aspect.sentences() for aspect in self.aspects):
             raise ValueError("every aspect needs at least one description sentence: its mentions are found by them")
         return self

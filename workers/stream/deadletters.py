@@ -11,6 +11,7 @@ from schemas.insights import DeadLetter, Position
 from workers.stream.blocks import Block, Message
 
 PREFIX = "voxpop."
+OURS = ("reason", "sentence", "topic", "topic_id", "partition", "offset", "failed_at")
 Headers = list[tuple[str, bytes]]
 
 
@@ -38,12 +39,18 @@ def to_headers(letter: DeadLetter) -> Headers:
         "offset": str(letter.position.offset),
         "failed_at": letter.failed_at.astimezone(UTC).isoformat(),
     }
-    return [*letter.headers, *((PREFIX + name, value.encode()) for name, value in ours.items())]
+    return [*letter.headers, *((PREFIX + name, ours[name].encode()) for name in OURS)]
 
 
 def from_message(message: Message) -> DeadLetter:
-    """The dead letter that a message of the dead-letter topic carries. Raises KeyError when a header of ours is missing."""
-    ours = {name.removeprefix(PREFIX): value.decode() for name, value in message.headers if name.startswith(PREFIX)}
+    """The dead letter that a message of the dead-letter topic carries. Raises KeyError when a header of ours is missing.
+
+    Ours are the last ones: what comes before them is the original's, even where a name of it begins with `voxpop.` too
+    (a replayed message's does).
+    """
+    cut = max(0, len(message.headers) - len(OURS))
+    last = [(name, value) for name, value in message.headers[cut:] if name.startswith(PREFIX)]
+    ours = {name.removeprefix(PREFIX): value.decode() for name, value in last}
     position = Position(
         topic=ours["topic"], topic_id=ours["topic_id"], partition=int(ours["partition"]), offset=int(ours["offset"])
     )
@@ -51,7 +58,7 @@ def from_message(message: Message) -> DeadLetter:
         position=position,
         key=message.key,
         value=message.value,
-        headers=tuple((name, value) for name, value in message.headers if not name.startswith(PREFIX)),
+        headers=message.headers[:cut],
         reason=Reason(ours["reason"]),
         sentence=ours["sentence"],
         failed_at=datetime.fromisoformat(ours["failed_at"]),
