@@ -113,6 +113,8 @@ def _read_tensors(cursor: _Cursor, shapes: Mapping[str, tuple[int, int]]) -> dic
         name = cursor.take(name_bytes).decode("ascii")
         kind, values, offset, size = cursor.unpack("BIQQ")
         data = cursor.data[offset : offset + size]
+        if len(data) != size:
+            raise PackError(f"tensor {name} ends after the file does; delete it from the cache and build again")
         flat = _decode_q4_0(data) if kind == 1 else np.frombuffer(data, "<f4").astype(np.float32)
         if flat.size != values:
             raise PackError(f"tensor {name} has {flat.size} values, its entry says {values}; fetch the base again")
