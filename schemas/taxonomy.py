@@ -68,15 +68,20 @@ def load_taxonomy(path: Path | None = None) -> Taxonomy:
     where = str(path) if path else "schemas/taxonomy.yaml"
     try:
         text = path.read_text(encoding="utf-8") if path else _shipped()
-        return Taxonomy.model_validate(yaml.safe_load(text))
+        return Taxonomy.model_validate(_all_text(text))
     except FileNotFoundError as error:
         raise TaxonomyError(f"{where} does not exist; point VOXPOP_TAXONOMY at a taxonomy file") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise TaxonomyError(f"{where} cannot be read as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise TaxonomyError(f"{where}, at {place}: {first['msg']}") from error
+
+
+def _all_text(text: str) -> object:
+    """The YAML with every scalar as text: `no` is a language here, not false, and `version: 2` is not a number."""
+    return yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - constructs text, lists and mappings, nothing else
 
 
 def _shipped() -> str:

@@ -259,7 +259,7 @@ def test_the_taxonomy_schema_accepts_the_shipped_file_and_refuses_what_the_loade
     for broken in (
         {"sentiments": ["bad", "good"]},
         {"aspects": []},
-        {"version": 1},
+        {"version": ["1"]},
         {"colours": []},
         {"intents": [{"name": "No Spaces", "title": {"en": "x"}, "description": ""}]},
     ):

@@ -65,6 +65,17 @@ def test_a_users_own_taxonomy_is_read_in_the_order_of_its_file(tmp_path: Path) -
     assert taxonomy.version == "7"
 
 
+def test_what_yaml_takes_for_another_type_is_text_here(tmp_path: Path) -> None:
+    file = tmp_path / "taxonomy.yaml"
+    taxonomy = document(
+        version=2, aspects=[aspect(name="on", title={"no": "På"}, descriptions={"no": ["dyrt", "1.5"]})]
+    )
+    file.write_text(yaml.safe_dump(taxonomy, allow_unicode=True).replace("'", ""), encoding="utf-8")
+    assert "no: På" in file.read_text(encoding="utf-8")
+    assert load_taxonomy(file).version == "2"
+    assert load_taxonomy(file).aspect("on").sentences() == ("dyrt", "1.5")
+
+
 def test_an_aspect_that_is_not_there_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="colour"):
         load_taxonomy().aspect("colour")
@@ -73,7 +84,7 @@ def test_an_aspect_that_is_not_there_is_a_key_error() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"version": 7}, "at version:"),
+        ({"version": [7]}, "at version:"),
         ({"sentiments": ["bad", "good"]}, "sentiments must be [negative, neutral, positive]"),
         ({"sentiments": ["positive", "neutral", "negative"]}, "sentiments must be [negative, neutral, positive]"),
         ({"aspects": []}, "at aspects:"),
@@ -111,7 +122,7 @@ def test_a_file_that_is_not_there_or_cannot_be_read_is_named(tmp_path: Path) -> 
     assert "does not exist; point VOXPOP_TAXONOMY at" in refusal(tmp_path / "nosuch.yaml")
     assert "cannot be read" in refusal(tmp_path)
     broken = tmp_path / "broken.yaml"
-    for content in (b"aspects: [", b"a:\n\tb: c", b"\xff\xfe\xff", b"a: !!python/object:os.system x", b"\x00"):
+    for content in (b"aspects: [", b"a:\n\tb: c", b"\xff\xfe\xff", b"\x00", b"a: {b", b"[" * 9_000):
         broken.write_bytes(content)
         assert "cannot be read as YAML" in refusal(broken), content
 
@@ -124,6 +135,7 @@ def test_a_file_that_is_not_there_or_cannot_be_read_is_named(tmp_path: Path) -> 
 @example(b"2026-02-30")
 @example(b"- !!timestamp 2026-99-99")
 @example(b"&a [*a]")
+@example(b"!!python/object/apply:os.system [exit]")
 def test_a_file_of_any_bytes_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "any.yaml"
     file.write_bytes(content)
