@@ -12,6 +12,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -147,6 +148,10 @@ def load_settings() -> Settings:
         path = [str(part) for part in first["loc"]]
         raise UsageError(
             f"setting {'.'.join(path)}: {first['msg']}; set VOXPOP_{'__'.join(path).upper()} or correct {config_file()}"
+        ) from error
+    except SettingsError as error:
+        raise UsageError(
+            f'a VOXPOP_ variable cannot be read ({error}); lists are JSON there: VOXPOP_KAFKA__TOPICS=\'["a", "b"]\''
         ) from error
     except ValueError as error:
         raise UsageError(f"settings cannot be read ({' '.join(str(error).split())}); see {config_file()}") from error

@@ -3,6 +3,7 @@
 Nothing is dropped: a row that makes no valid event is produced as it stands and ends in the dead letters with its reason.
 """
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -148,7 +149,10 @@ class EventFile:
             else:
                 event[name] = value
         for name, value in self._defaults().items():
-            event.setdefault(name, value)
+            if name.startswith("metadata."):
+                metadata.setdefault(name.removeprefix("metadata."), value)
+            else:
+                event.setdefault(name, value)
         if metadata:
             own = event.get("metadata")
             event["metadata"] = {**metadata, **own} if isinstance(own, dict) else metadata
@@ -214,7 +218,8 @@ def _csv_rows(plain: Any, delimiter: str) -> Iterator[Row]:
 
 
 def _json_rows(plain: Any) -> Iterator[Row]:
-    for line in plain:
+    for number, read in enumerate(plain):
+        line = read.removeprefix(codecs.BOM_UTF8) if number == 0 else read
         if not line.strip():
             continue
         try:

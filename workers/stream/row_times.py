@@ -3,7 +3,7 @@
 A date such as 05-02-2015 is read day first or month first only when other rows of the file settle it (23-02-2015 does).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from itertools import product
@@ -25,19 +25,23 @@ def parser_for(samples: Sequence[str], time_format: str | None = None) -> Parse:
     """
     if time_format:
         return _strptime(time_format)
-    candidates: list[Parse] = [_iso, _epoch, _rfc2822, *map(_strptime, _OTHERS)]
+    candidates: list[Parse] = [_epoch, _iso, _rfc2822, *map(_strptime, _OTHERS)]
     for candidate in candidates:
-        if _fits(candidate, samples):
+        if _fits(_failing(candidate, samples), samples):
             return candidate
-    fitting = [name_format for name_format in _numeric_formats() if _fits(_strptime(name_format[1]), samples)]
+    failing = {written: _failing(_strptime(written[1]), samples) for written in _numeric_formats()}
+    fitting = {written: rows for written, rows in failing.items() if _fits(rows, samples)}
     if not fitting:
         raise UsageError(f"no time format fits {samples[0]!r}; say which with --time-format, e.g. '%d/%m/%Y %H:%M'")
-    if len({name for name, _ in fitting}) > 1:
+    hopeless = frozenset.intersection(*fitting.values())
+    settled = [written for written, rows in fitting.items() if rows == hopeless]
+    if len({name for name, _ in settled}) != 1:
+        formats = [time_format for _, time_format in settled or fitting]
         raise UsageError(
-            f"{samples[0]!r} can be read day first or month first and no row settles it; say which with"
-            f" --time-format '{fitting[0][1]}' or '{fitting[-1][1]}'"
+            f"{samples[0]!r} can be read day first or month first and the rows do not settle it; say which with"
+            f" --time-format '{formats[0]}' or '{formats[-1]}'"
         )
-    return _strptime(fitting[0][1])
+    return _strptime(settled[0][1])
 
 
 def _numeric_formats() -> Iterable[tuple[str, str]]:
@@ -45,17 +49,22 @@ def _numeric_formats() -> Iterable[tuple[str, str]]:
         yield name, date.format(separator) + time
 
 
-def _fits(parse: Parse, samples: Sequence[str]) -> bool:
-    """Whether nearly every sample parses: a stray bad value is its own row's fault, not the format's."""
-    failures = 0
-    for sample in samples:
+def _failing(parse: Parse, samples: Sequence[str]) -> frozenset[int]:
+    """The samples, by index, that do not parse: all that could matter, for it stops soon after too many have failed."""
+    failures: set[int] = set()
+    for index, sample in enumerate(samples):
         try:
             parse(sample)
         except (ValueError, OverflowError):
-            failures += 1
-            if failures * 20 > len(samples):
-                return False
-    return True
+            failures.add(index)
+            if not _fits(failures, samples):
+                break
+    return frozenset(failures)
+
+
+def _fits(failures: Set[int], samples: Sequence[str]) -> bool:
+    """Whether nearly every sample parses: a stray bad value is its own row's fault, not the format's."""
+    return len(failures) * 20 <= len(samples)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -67,9 +76,14 @@ def _iso(value: str) -> datetime:
 
 
 def _epoch(value: str) -> datetime:
-    """Seconds or milliseconds since 1970."""
+    """Seconds or milliseconds since 1970, told apart by their size. What is neither from 1973 to 2286 is no epoch: 2015
+    is a year, 05022015 a date. (Asked before ISO 8601, whose short form can be read into 1420070400000.)"""
     number = float(value)
-    return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
+    if 1e8 <= number < 1e10:
+        return datetime.fromtimestamp(number, UTC)
+    if 1e11 <= number < 1e13:
+        return datetime.fromtimestamp(number / 1000, UTC)
+    raise ValueError("no seconds or milliseconds since 1970")
 
 
 def _rfc2822(value: str) -> datetime:
