@@ -2,12 +2,15 @@
 
 import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
+from ctranslate2 import Encoder as Model
 
+import workers.slm.encoder as encoder_module
 from tests.reference.texts import TEXTS
 from workers.settings import load_settings
 from workers.slm.build import build_pack, ensure_pack
@@ -84,10 +87,14 @@ def test_stored_reference_vectors_are_what_pytorch_gives(named: tuple[str, Pack]
     assert (live * reference(name)).sum(axis=1).min() >= 0.99999
 
 
-def test_a_texts_vector_does_not_depend_on_its_company(encoder: Encoder) -> None:
-    together = encoder.encode(TEXTS).pooled
-    alone = np.concatenate([encoder.encode([text]).pooled for text in TEXTS])
-    assert (together * alone).sum(axis=1).min() >= 0.9999
+def test_a_texts_vector_does_not_depend_on_its_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In float32, where the promise can be held to the digit: on some processors the int8 kernels round a matrix of
+    another shape differently, which moves a text of one character by 0.0002."""
+    monkeypatch.setattr(encoder_module, "Model", partial(Model, compute_type="float32"))
+    with pack(DEFAULT).encoder(replicas=2) as exact:
+        together = exact.encode(TEXTS).pooled
+        alone = np.concatenate([exact.encode([text]).pooled for text in TEXTS])
+    assert (together * alone).sum(axis=1).min() >= 0.999999
 
 
 def test_results_come_in_the_order_of_the_texts(encoder: Encoder) -> None:

@@ -139,9 +139,6 @@ def test_a_resend_counts_once_even_in_a_later_block(stack: Stack) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("kcat"), reason="kcat is not installed")
-@pytest.mark.xfail(
-    strict=True, reason="the embedded broker's ApiVersions answer is too short for librdkafka (README, Limits)"
-)
 def test_a_stranger_produces_with_kcat_and_sees_the_insight(stack: Stack) -> None:
     broker = stack.settings.kafka.bootstrap_servers
     subprocess.run(
