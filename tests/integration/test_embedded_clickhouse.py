@@ -233,3 +233,19 @@ def test_wrong_credentials_are_refused(server: EmbeddedClickHouse) -> None:
         with pytest.raises(DatabaseError, match="AUTHENTICATION_FAILED") as raised:
             connect(server, **wrong)
         assert raised.value.code == 516
+
+
+@pytest.mark.parametrize("why", ["constraint", "view"])
+def test_an_insert_that_fails_behind_the_parser_is_an_error(client: Client, why: str) -> None:
+    """When all data has been read and a constraint is violated or a materialized view throws, the client must hear of it."""
+    constraint = ", CONSTRAINT small CHECK a < 5" if why == "constraint" else ""
+    client.command("DROP TABLE IF EXISTS failing_view SYNC")
+    client.command(f"CREATE OR REPLACE TABLE failing (a UInt32 {constraint}) ENGINE = MergeTree ORDER BY a")
+    if why == "view":
+        select = "SELECT throwIf(a >= 5) AS x FROM failing"
+        client.command(f"CREATE MATERIALIZED VIEW failing_view ENGINE = MergeTree ORDER BY x AS {select}")
+    with pytest.raises(DatabaseError) as refused:
+        client.insert("failing", [[7]], column_names=["a"])
+    assert refused.value.code == {"constraint": 469, "view": 395}[why]
+    client.insert("failing", [[3]], column_names=["a"])
+    assert client.query("SELECT a FROM failing WHERE a < 5").result_rows == [(3,)]

@@ -3,7 +3,7 @@
 import pytest
 
 from workers.embedded.clickhouse_errors import ClickHouseError
-from workers.embedded.clickhouse_statement import Kind, Statement, parse
+from workers.embedded.clickhouse_statement import Kind, Statement, parse, settings_clause
 
 
 def parsed(text: bytes) -> Statement:
@@ -100,3 +100,16 @@ def test_several_statements_and_files_of_the_server_are_refused(text: bytes, cod
     with pytest.raises(ClickHouseError) as raised:
         parse(text)
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("head", "clause"),
+    [
+        (b"INSERT INTO t (a, settings) SETTINGS a = 1", b"SETTINGS a = 1"),
+        (b"INSERT INTO settings settings b = 2, c = 'x'", b"settings b = 2, c = 'x'"),
+        (b"INSERT INTO settings (a)", b""),
+        (b"INSERT INTO t ", b""),
+    ],
+)
+def test_the_settings_of_an_insert_are_found(head: bytes, clause: bytes) -> None:
+    assert head[settings_clause(head) :] == clause

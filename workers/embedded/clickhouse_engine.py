@@ -7,7 +7,7 @@ sets is gone when it closes. All connections share the engine, which lives as lo
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,7 +27,7 @@ from workers.embedded.clickhouse_errors import (
 from workers.embedded.clickhouse_request import QueryRequest
 from workers.embedded.clickhouse_result import BLOCK_BYTES, EngineResult, Figures, ResultStream, pieces
 from workers.embedded.clickhouse_sessions import Sessions, statements_to_restore
-from workers.embedded.clickhouse_statement import Statement
+from workers.embedded.clickhouse_statement import Statement, settings_clause
 from workers.embedded.process import EmbeddedError
 
 USER = "default"
@@ -182,19 +182,17 @@ class EngineConnection:
     def insert(self, sql: bytes, format_name: str, chunks: Iterable[bytes]) -> Figures:
         """Insert the data in `chunks` by `sql`, an INSERT without FORMAT and data. When `chunks` raises, it is cancelled.
 
-        The engine gets the data in pieces of one size however it came: an insert that is repeated is cut into the same
-        blocks, and its deduplication tokens are the same.
+        The engine reads the data from a pipe as FROM INFILE. (chDB's own streaming insert answers that all went well when
+        writing fails behind the parser: a constraint, a materialized view, too many parts.)
         """
         self._check_readonly(sql + b" VALUES")
-        try:
-            with self._connection.send_insert(sql, format_name) as inserter:
-                for piece in pieces(chunks, BLOCK_BYTES):
-                    inserter.append(piece)
-                result = inserter.finish()
-        except _ENGINE_ERRORS as error:
-            raise self._error(error) from None
-        rows, size = result.rows_written, result.bytes_written
-        return Figures(rows, size, rows, size, rows, size, int(result.elapsed * 1e9))
+        at = settings_clause(sql)
+
+        def statement(path: bytes) -> bytes:
+            source = b" FROM INFILE %b COMPRESSION 'none' " % path
+            return sql[:at] + source + sql[at:] + b" FORMAT " + encoded(format_name)
+
+        return self._fed(statement, chunks)
 
     def insert_select(self, statement: Statement, chunks: Iterable[bytes]) -> Figures:
         """Run INSERT … SELECT … FROM input('structure'), whose data is in `chunks`: the engine reads it from a pipe."""
@@ -204,13 +202,16 @@ class EngineConnection:
         structure = statement.head[bracket + 1 : after - 1].strip()
         if not structure:
             raise refusal(NOT_IMPLEMENTED, "input() without a structure is not served here: name the columns in it")
+        call = b"file(%b, " + quoted(statement.format) + b", " + structure + b")"
+        return self._fed(lambda path: statement.head[:word] + call % path + statement.head[after:], chunks)
+
+    def _fed(self, statement: Callable[[bytes], bytes], chunks: Iterable[bytes]) -> Figures:
+        """Run the statement that reads `chunks` from the path it is given (an SQL string literal)."""
         reader, writer = os.pipe()
-        source = b"file('/dev/fd/%d', %b, %b)" % (reader, quoted(statement.format), structure)
-        sql = statement.head[:word] + source + statement.head[after:]
 
         def run() -> EngineResult:
             try:
-                return self._execute(sql)
+                return self._execute(statement(b"'/dev/fd/%d'" % reader))
             finally:
                 os.close(reader)  # so that the feeding below ends when the engine stops reading
 

@@ -107,6 +107,16 @@ def parse(text: bytes) -> Statement | None:
     return _parse_query(text, first, tokens)
 
 
+def settings_clause(head: bytes) -> int:
+    """Where the SETTINGS clause of an INSERT's head begins; its end when there is none."""
+    found, before = len(head), None
+    for token in _tokens(head):
+        if token.is_word and before is not None and before.is_keyword(b"SETTINGS"):
+            found = before.start
+        before = token
+    return found
+
+
 def _parse_query(text: bytes, first: _Token, rest: Iterator[_Token]) -> Statement:
     """A statement without data: everything in `text` belongs to it."""
     tokens = [first, *rest]
