@@ -112,6 +112,7 @@ class Insight(Analysis):
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
     event_id: str
+    content_hash: str = Field(default="", description="16 hex digits; another one under the same event is an update.")
     kind: Kind
     source: str
     product: str

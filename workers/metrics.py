@@ -5,9 +5,8 @@ from prometheus_client import Counter, Gauge, Histogram
 MESSAGES = Counter("voxpop_messages_total", "Messages taken from a source topic.", ["topic"])
 INSIGHTS = Counter("voxpop_insights_total", "Insights acknowledged by ClickHouse.", ["topic"])
 DEAD_LETTERS = Counter("voxpop_dead_letters_total", "Messages that could not be used.", ["topic", "reason"])
-RESENDS = Counter(
-    "voxpop_resends_total", "Events left out because the same source and id is already stored.", ["topic"]
-)
+RESENDS = Counter("voxpop_resends_total", "Events left out because the same version of them came before.", ["topic"])
+UPDATES = Counter("voxpop_updates_total", "Versions of events that a newer version replaced.", ["topic"])
 UNKNOWN_FIELDS = Counter("voxpop_unknown_fields_total", "Fields of events that the contract does not know.", ["topic"])
 BLOCKS = Counter("voxpop_blocks_total", "Blocks written.", ["topic"])
 RETRIES = Counter("voxpop_retries_total", "Tries of an operation that failed and were repeated.", ["operation"])

@@ -6,7 +6,7 @@ rows. One batch of blocks is in hand at a time; what arrives meanwhile is buffer
 paused. So memory is bounded, and a slow ClickHouse slows the intake.
 
     poll ─> buffers ─> cut ─> settle: finish the last batch, declare this one ─> process:
-            decode -> leave out resends -> analyze -> insert -> dead letters -> produce      (repeats until acknowledged)
+            decode -> sort out resends and updates -> analyze -> insert -> dead letters -> produce  (until acknowledged)
 
 Why a block is declared before it is inserted: `workers/stream/blocks.py`.
 """
@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -32,15 +32,17 @@ from workers import metrics
 from workers.analyze.disguise import SafeEvent
 from workers.analyze.judge import Judge
 from workers.analyze.redact import Redactor
+from workers.failpoints import failpoint
 from workers.health import HealthServer, Probes
 from workers.salt import author_salt
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
 from workers.store.connect import StoreUnavailable, connect
-from workers.store.query import EventKey, Reader
+from workers.store.query import EventKey, Reader, StoredVersion
+from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
 from workers.stream.bad_share import BadShare
-from workers.stream.blocks import Block, Message
+from workers.stream.blocks import Block, Message, now_s
 from workers.stream.connect import BrokerUnavailable
 from workers.stream.consume import BlockConsumer
 from workers.stream.deadletters import dead_letter, to_headers
@@ -51,6 +53,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.02
+RENEWED_AT = 1 / 3  # of a lease's time: two renewals may fail before it ends
+TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being written meanwhile count too
+POSITION_HEADER = "voxpop-position"  # of an insight in its topic: a reader that has seen it has seen the insight
 STUCK_AFTER_S = 60.0  # the Kafka thread comes round many times a second; when it does not, something hangs
 
 
@@ -60,52 +65,82 @@ class Stopped(Exception):
 
 @dataclass(slots=True)
 class BlockResult:
-    """A block sorted into what it holds. `offset`s of the three kinds together are the block's messages."""
+    """A block sorted into what it holds.
+
+    `events`, `superseded`, `letters` and `resends` together are the block's messages; `events` become `insights`. `replaced`
+    are the stored versions that the block's events are updates of, `inserted` the offsets known to be in.
+    """
 
     block: Block
     events: list[tuple[Message, SafeEvent]] = field(default_factory=list)
+    superseded: list[tuple[Message, SafeEvent]] = field(default_factory=list)
+    replaced: list[StoredVersion] = field(default_factory=list)
     resends: int = 0
     letters: list[DeadLetter] = field(default_factory=list)
     insights: list[Insight] = field(default_factory=list)
+    inserted: set[int] = field(default_factory=set)
+    token: str = ""
+
+
+class _Fresh(NamedTuple):
+    """A version of an event that has not been seen before, and the stored ones that it is an update of."""
+
+    result: BlockResult
+    message: Message
+    event: SafeEvent
+    others: list[StoredVersion]
+
+
+class LeaseLost(Exception):
+    """The partition went to another worker while its block was in hand. That worker repeats the block."""
 
 
 class BlockProcessor:
     """Turns declared blocks into rows, dead letters and messages. Used by one thread at a time."""
 
     def __init__(
-        self, settings: Settings, judge: Judge, reader: Reader, writer: Writer, producer: AcknowledgedProducer
+        self,
+        settings: Settings,
+        judge: Judge,
+        reader: Reader,
+        writer: Writer,
+        producer: AcknowledgedProducer,
+        clock: ServerClock,
     ) -> None:
         self._settings = settings
         self._judge = judge
         self._reader = reader
         self._writer = writer
         self._producer = producer
-        self._bad_share = BadShare(settings.worker.bad_share_limit, settings.worker.bad_share_over)
+        self._clock = clock
+        self._bad_share = BadShare(settings.worker)
         self.stopping = threading.Event()
 
     def process(self, blocks: Sequence[Block]) -> Sequence[Block]:
         """Returns the blocks once ClickHouse and the broker have acknowledged everything in them.
 
-        Raises `TooManyBad`, `StoreRefused` (no repetition would help) or `Stopped`; the blocks are then unfinished.
+        A block whose partition was lost meanwhile is left as it is. Raises `TooManyBad`, `StoreRefused` (no repetition
+        would help) or `Stopped`; the blocks are then unfinished.
         """
         results = [self._decode(block) for block in blocks]
         with metrics.STAGE_SECONDS.labels("resends").time():
-            self._leave_out_resends(results)
+            self._sort_out_known(results)
         with metrics.STAGE_SECONDS.labels("analyze").time():
             self._analyze(results)
+        failpoint("classified")
         for result in results:
-            self._bad_share.note(result.block, len(result.letters))
+            self._bad_share.note(result.block, [letter.position.offset for letter in result.letters])
         with metrics.STAGE_SECONDS.labels("insert").time():
-            for result in results:
-                self._insert(result)
+            kept = [result for result in results if self._write(result)]
+        failpoint("inserted")
         with metrics.STAGE_SECONDS.labels("produce").time():
-            self._produce(results)
-        for result in results:
+            self._produce(kept)
+        for result in kept:
             self._count(result)
-        return blocks
+        return [result.block for result in kept]
 
     def _decode(self, block: Block) -> BlockResult:
-        result = BlockResult(block)
+        result = BlockResult(block, token=block.token)
         for message in block.messages:
             try:
                 document = decode_json(message.value, max_bytes=self._settings.kafka.max_message_bytes)
@@ -115,27 +150,36 @@ class BlockProcessor:
                 result.letters.append(dead_letter(block, message, invalid.reason, invalid.sentence))
         return result
 
-    def _leave_out_resends(self, results: Sequence[BlockResult]) -> None:
-        """An event counts once: not when it is stored elsewhere already, nor twice in these blocks.
+    def _sort_out_known(self, results: Sequence[BlockResult]) -> None:
+        """An event counts once: a version that came before is left out, a new version takes the place of the old ones.
 
-        A row inside the very block in hand is no resend but this block's own earlier insert, so repeating a block gives
-        the same rows again and the token decides.
+        Rows inside a block that is repeated are its own earlier insert: no resend, and its token decides. Rows inside a
+        block that is not repeated came in under another token (offsets were reset): those are.
         """
-        keys = {_key(event) for result in results for _, event in result.events}
         window_days = self._settings.worker.resend_window_days
-        stored = self._until_done("resends", lambda: self._reader.stored_positions(keys, window_days))
-        taken: set[EventKey] = set()
+        if not window_days:
+            return
+        keys = {_key(event) for result in results for _, event in result.events}
+        stored = self._until_done("resends", lambda: self._reader.stored_versions(keys, window_days))
+        fresh: list[_Fresh] = []
+        seen: set[tuple[EventKey, str]] = set()
         for result in results:
-            kept = []
             for message, event in result.events:
-                key = _key(event)
-                elsewhere = any(not _within(result.block, position) for position in stored.get(key, ()))
-                if window_days and (elsewhere or key in taken):
+                key, content = _key(event), event.content_hash
+                others = [v for v in stored.get(key, ()) if not _own_earlier_row(result.block, v.position)]
+                if (key, content) in seen or any(v.content_hash in ("", content) for v in others):
                     result.resends += 1
                     continue
-                taken.add(key)
-                kept.append((message, event))
-            result.events = kept
+                seen.add((key, content))
+                fresh.append(_Fresh(result, message, event, others))
+            result.events = []
+        newest = {_key(each.event): each for each in fresh}
+        for each in fresh:
+            if newest[_key(each.event)] is each:
+                each.result.events.append((each.message, each.event))
+                each.result.replaced += each.others
+            else:
+                each.result.superseded.append((each.message, each.event))
 
     def _analyze(self, results: Sequence[BlockResult]) -> None:
         analyses = iter(self._judge.judge_events([event for result in results for _, event in result.events]))
@@ -149,15 +193,75 @@ class BlockProcessor:
                 else:
                     result.insights.append(_insight(result.block, message, event, analysis, now))
 
-    def _insert(self, result: BlockResult) -> None:
-        token = result.block.token
-        self._until_done("insert", lambda: self._writer.insert_insights(result.insights, token))
-        self._until_done("insert", lambda: self._writer.insert_dead_letters(result.letters, f"{token}:dead"))
+    def _write(self, result: BlockResult) -> bool:
+        """Whether the block is in ClickHouse, wholly; not when its partition was lost.
+
+        An update takes the old figures off the aggregates, adds the new row with its figures, then removes the old row.
+        Each step may be repeated: two have tokens, and the third only removes what the first has seen.
+        """
+        block, now = result.block, datetime.now(UTC)
+        try:
+            if block.repeated:
+                self._leave_out_inserted(result)
+            if result.replaced:
+                old = self._until_done("retract", lambda: self._reader.rows_to_retract(result.replaced))
+                self._insert(
+                    block, lambda lease: self._writer.insert_retractions(old, f"{result.token}:old", lease, now)
+                )
+            insights = [insight for insight in result.insights if insight.offset not in result.inserted]
+            self._insert(block, lambda lease: self._writer.insert_insights(insights, result.token, lease))
+            failpoint("inserting")
+            letters = [letter for letter in result.letters if letter.position.offset not in result.inserted]
+            self._insert(block, lambda lease: self._writer.insert_dead_letters(letters, f"{result.token}:dead", lease))
+            superseded = [_version(block, message, event) for message, event in result.superseded]
+            self._insert(block, lambda _: self._writer.insert_superseded(superseded, f"{result.token}:new", now))
+            if result.replaced:
+                self._until_done("retract", lambda: self._writer.delete_versions(result.replaced))
+        except LeaseLost:
+            log.warning("partition lost; its new owner repeats the block", token=block.token)
+            return False
+        return True
+
+    def _leave_out_inserted(self, result: BlockResult) -> None:
+        """What of a repeated block is in already and would not be recognised by its token any more.
+
+        Dead letters are told by their position. So are insights once the tables have taken so many parts since that they
+        may have forgotten the token; until then the token decides, since it also completes views that a crash left out.
+        """
+        block, window = result.block, self._settings.clickhouse.deduplication_window
+        first = Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=block.first)
+        result.inserted = self._until_done(
+            "resends", lambda: self._reader.stored_offsets("dead_letters", first, block.end)
+        )
+        stored = self._until_done("resends", lambda: self._reader.stored_offsets("insights", first, block.end))
+        if not stored:
+            return
+        parts = self._until_done("resends", lambda: self._reader.parts_inserted_since(first, block.end))
+        if parts >= TOKENS_TRUSTED * window:
+            log.warning("block repeated after its token may be forgotten", token=block.token, parts_since=parts)
+            result.inserted |= stored
+            result.token += ":late"
+
+    def _insert(self, block: Block, insert: Callable[[datetime], None]) -> None:
+        """Repeats an insert under the block's lease until it passes. Raises `LeaseLost`, or what `_until_done` does."""
+        lease = timedelta(seconds=self._settings.worker.lease_s)
+
+        def attempt() -> None:
+            if block.lease.lost:
+                raise LeaseLost
+            insert(self._clock.at(block.lease.declared_at) + lease)
+
+        self._until_done("insert", attempt)
 
     def _produce(self, results: Sequence[BlockResult]) -> None:
         kafka = self._settings.kafka
         outgoing = [
-            Outgoing(kafka.insights_topic, insight.product.encode(), orjson.dumps(insight.model_dump(mode="json")))
+            Outgoing(
+                kafka.insights_topic,
+                insight.product.encode(),
+                orjson.dumps(insight.model_dump(mode="json")),
+                ((POSITION_HEADER, f"{insight.topic}:{insight.partition}:{insight.offset}".encode()),),
+            )
             for result in results
             for insight in result.insights
         ] + [
@@ -188,6 +292,9 @@ class BlockProcessor:
         metrics.MESSAGES.labels(topic).inc(len(result.block.messages))
         metrics.INSIGHTS.labels(topic).inc(len(result.insights))
         metrics.RESENDS.labels(topic).inc(result.resends)
+        metrics.UPDATES.labels(topic).inc(
+            len(result.superseded) + len({EventKey(v.source, v.event_id) for v in result.replaced})
+        )
         metrics.BLOCKS.labels(topic).inc()
         metrics.LAST_BLOCK_TIME.set_to_current_time()
         for letter in result.letters:
@@ -220,6 +327,7 @@ def _insight(block: Block, message: Message, event: SafeEvent, analysis: Analysi
         partition=block.partition,
         offset=message.offset,
         event_id=event.event_id,
+        content_hash=event.content_hash,
         kind=event.kind,
         source=event.source,
         product=event.product,
@@ -233,8 +341,13 @@ def _insight(block: Block, message: Message, event: SafeEvent, analysis: Analysi
     )
 
 
-def _within(block: Block, position: Position) -> bool:
-    return block.covers(position.topic, position.topic_id, position.partition, position.offset)
+def _version(block: Block, message: Message, event: SafeEvent) -> StoredVersion:
+    position = Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=message.offset)
+    return StoredVersion(event.source, event.event_id, position, event.content_hash, event.product, event.event_time)
+
+
+def _own_earlier_row(block: Block, position: Position) -> bool:
+    return block.repeated and block.covers(position.topic, position.topic_id, position.partition, position.offset)
 
 
 class Worker:
@@ -249,6 +362,7 @@ class Worker:
         self._producer = producer
         self._stop = threading.Event()
         self._in_hand: Future[Sequence[Block]] | None = None
+        self._declared: Sequence[Block] = ()
         self.last_tick = time.monotonic()
 
     @property
@@ -281,13 +395,19 @@ class Worker:
         self.last_tick = time.monotonic()
         self._consumer.poll(POLL_S)
         metrics.PARTITIONS.set(self._consumer.assigned)
+        failpoint("polled")
         if self._in_hand is not None and not self._in_hand.done():
+            self._renew()
             return
         done = self._in_hand.result() if self._in_hand else ()
         self._in_hand = None
-        blocks = self._consumer.settle(done, self._consumer.cut())
-        if blocks:
-            self._in_hand = thread.submit(self._processor.process, blocks)
+        self._declared = self._consumer.settle(done, self._consumer.cut())
+        if self._declared:
+            failpoint("declared")
+            self._in_hand = thread.submit(self._processor.process, self._declared)
+
+    def _renew(self) -> None:
+        self._consumer.renew(self._declared, older_than_s=self._settings.worker.lease_s * RENEWED_AT)
 
     def _finish(self) -> None:
         """Gives the batch in hand its time, keeping the group membership alive, and commits it."""
@@ -297,6 +417,8 @@ class Worker:
                 log.warning("stopped with a batch in hand; its blocks are declared and will be repeated")
                 return
             self._consumer.poll(POLL_S)
+            self._renew()
+            failpoint("stopping")
             if self._in_hand.done():
                 self._consumer.settle(self._in_hand.result(), ())
                 self._in_hand = None
@@ -332,7 +454,8 @@ def run_worker(settings: Settings) -> None:
         ensure_topics(settings.kafka)
         producer = AcknowledgedProducer(settings.kafka)
         reader, writer = Reader(reading, settings.clickhouse), Writer(writing, settings.clickhouse)
-        processor = BlockProcessor(settings, judge, reader, writer, producer)
+        clock = ServerClock(reading, settings.clickhouse, now_s)
+        processor = BlockProcessor(settings, judge, reader, writer, producer, clock)
         worker = Worker(settings, BlockConsumer(settings.kafka, settings.worker), processor, producer)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

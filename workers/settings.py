@@ -64,6 +64,12 @@ class WorkerSettings(_Section):
     )
     linger_ms: int = Field(default=200, ge=0, le=60_000, description="How long the first message waits for company.")
     resend_window_days: int = Field(default=30, ge=0, le=365, description="Same source and id within it counts once.")
+    lease_s: float = Field(
+        default=30.0, ge=5, le=600, description="How long after its declaration a block may be inserted; it is renewed."
+    )
+    bad_run_limit: int = Field(
+        default=200, ge=1, description="Stop after so many unusable ones of a partition in a row."
+    )
     bad_share_limit: float = Field(default=0.5, gt=0, le=1, description="Stop when more of a partition is unusable.")
     bad_share_over: int = Field(default=400, ge=10, description="Measured over so many latest messages a partition.")
     insert_retry_max_s: float = Field(default=30.0, gt=0, description="The longest pause between two tries.")

@@ -138,6 +138,39 @@ def test_a_resend_counts_once_even_in_a_later_block(stack: Stack) -> None:
     assert rows(stack, "SELECT count() FROM insights WHERE event_id = 'again'") == [(1,)]
 
 
+def test_a_changed_text_under_the_same_id_takes_the_place_of_the_old_one_in_rows_and_aggregates(stack: Stack) -> None:
+    def current() -> list[tuple[Any, ...]]:
+        return rows(stack, "SELECT text FROM insights WHERE event_id = 'edited'")
+
+    def version(text: str, **fields: Any) -> Outgoing:
+        return Outgoing(TOPIC, b"Edited", event("edited", product="Edited", text=text, **fields))
+
+    send(stack, [version("The battery is terrible, I hate it.")])
+    wait_for(lambda: len(current()) == 1)
+    send(stack, [version("The battery is great, I love it!", created_at="2026-11-03T10:00:00Z")])
+    wait_for(lambda: current() == [("The battery is great, I love it!",)])
+    send(stack, [version("The battery is terrible, I hate it.")])  # the first version once more: a resend, no update
+    send(stack, [version("In the same block"), version("The very last one"), version("In the same block")])
+    wait_for(lambda: current() == [("The very last one",)])
+    by_day = rows(
+        stack, "SELECT day, volume, negative, neutral, positive FROM v_product_daily WHERE product = 'Edited'"
+    )
+    recount = (
+        "SELECT toDate(event_time) AS day, count(), countIf(sentiment = 'negative'), countIf(sentiment = 'neutral'),"
+        " countIf(sentiment = 'positive') FROM insights WHERE product = 'Edited' GROUP BY day"
+    )
+    wait_for(
+        lambda: (
+            rows(stack, "SELECT count() FROM aspect_mentions WHERE event_id = 'edited'")
+            == rows(stack, "SELECT toUInt64(sum(length(`aspects.aspect`))) FROM insights WHERE event_id = 'edited'")
+        )
+    )
+    assert by_day == rows(stack, recount)
+    trends = rows(stack, "SELECT aspect, mentions FROM v_aspect_trends WHERE product = 'Edited' ORDER BY aspect")
+    mentions = "SELECT aspect, count() FROM aspect_mentions WHERE product = 'Edited' GROUP BY aspect ORDER BY aspect"
+    assert trends == rows(stack, mentions)
+
+
 @pytest.mark.skipif(not shutil.which("kcat"), reason="kcat is not installed")
 def test_a_stranger_produces_with_kcat_and_sees_the_insight(stack: Stack) -> None:
     broker = stack.settings.kafka.bootstrap_servers

@@ -8,6 +8,7 @@ from workers.errors import VoxpopError
 from workers.settings import ClickHouseSettings
 
 # Codes of ClickHouse's ErrorCodes.cpp that no repetition mends: the schema, the statement or the rights are wrong.
+_VIOLATED_CONSTRAINT = 469
 _HOPELESS = {
     16: "NO_SUCH_COLUMN_IN_TABLE",
     47: "UNKNOWN_IDENTIFIER",
@@ -18,12 +19,17 @@ _HOPELESS = {
     115: "UNKNOWN_SETTING",
     192: "UNKNOWN_USER",
     497: "ACCESS_DENIED",
+    469: "VIOLATED_CONSTRAINT",
     516: "AUTHENTICATION_FAILED",
 }
 
 
 class StoreUnavailable(VoxpopError):
     """ClickHouse cannot be reached or cannot take the request now. The same request may pass later."""
+
+
+class LeaseEnded(StoreUnavailable):
+    """ClickHouse refused the rows because the lease of their block has ended. They may pass under a new lease."""
 
 
 class StoreRefused(VoxpopError):
@@ -64,6 +70,8 @@ def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError
         )
     if code in {60, 81}:
         return StoreRefused(f"{where} lacks a table or database ({said}); run: voxpop migrate")
+    if code == _VIOLATED_CONSTRAINT and "inserted_under_lease" in str(error):
+        return LeaseEnded(f"{where} refuses rows whose lease has ended")
     if code in _HOPELESS:
         return StoreRefused(f"{where} refuses the request ({said})")
     if code is not None:

@@ -1,9 +1,10 @@
 """Reads. Every figure that a person sees comes from here or from the views it reads."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -12,8 +13,10 @@ from clickhouse_connect.driver.query import QueryResult
 from schemas.insights import Position
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
+from workers.store.rows import RETRACTION_COLUMNS
 
 _ALL = 2**63 - 1
+T = TypeVar("T")
 
 
 class EventKey(NamedTuple):
@@ -21,6 +24,34 @@ class EventKey(NamedTuple):
 
     source: str
     event_id: str
+
+
+class StoredVersion(NamedTuple):
+    """One version of an event, and where its row lies or lay. `content_hash` is empty when it is not known."""
+
+    source: str
+    event_id: str
+    position: Position
+    content_hash: str
+    product: str
+    event_time: datetime
+
+
+# Rows of `insights` or `aspect_mentions`, told by position; product and time only narrow what has to be read.
+AT_POSITIONS = (
+    "product IN {products:Array(String)} AND toUnixTimestamp64Milli(event_time) IN {times_ms:Array(Int64)}"
+    " AND (topic, topic_id, partition, offset) IN {positions:Array(Tuple(String, String, UInt32, UInt64))}"
+)
+
+
+def at_positions(versions: Collection[StoredVersion]) -> dict[str, Any]:
+    """The parameters of `AT_POSITIONS`."""
+    positions = [v.position for v in versions]
+    return {
+        "products": sorted({v.product for v in versions}),
+        "times_ms": sorted({round(v.event_time.timestamp() * 1000) for v in versions}),
+        "positions": [(p.topic, p.topic_id, p.partition, p.offset) for p in positions],
+    }
 
 
 class ProductRow(NamedTuple):
@@ -49,22 +80,78 @@ class Reader:
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
 
-    def stored_positions(self, keys: Collection[EventKey], window_days: int) -> dict[EventKey, list[Position]]:
-        """Where the events of these keys that were stored in the last `window_days` days lie; absent when not stored."""
-        if not keys or not window_days:
-            return {}
+    def stored_versions(self, keys: Collection[EventKey], window_days: int) -> dict[EventKey, list["StoredVersion"]]:
+        """Every version of these events that came in the last `window_days` days; absent when none did."""
+        found: dict[EventKey, list[StoredVersion]] = {}
+        if not window_days:
+            return found
+        for some in batched(sorted(keys), 500):
+            with self._explained():
+                rows = self._client.query(
+                    "SELECT source, event_id, topic, topic_id, partition, offset, content_hash, product, event_time"
+                    " FROM event_keys WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}"
+                    " AND ingested_at > now() - toIntervalDay({days:UInt32})",
+                    parameters={"keys": [tuple(key) for key in some], "days": window_days},
+                ).result_rows
+            for source, event_id, topic, topic_id, partition, offset, content_hash, product, event_time in rows:
+                position = Position(topic=topic, topic_id=topic_id, partition=partition, offset=offset)
+                version = StoredVersion(source, event_id, position, content_hash, product, event_time)
+                found.setdefault(EventKey(source, event_id), []).append(version)
+        return found
+
+    def rows_to_retract(self, versions: Collection["StoredVersion"]) -> list[Sequence[Any]]:
+        """What `insights` still holds of these versions, as values of RETRACTION_COLUMNS, in the order of positions."""
+        names = ", ".join(f"`{name}`" for name, _ in RETRACTION_COLUMNS)
+        found: list[Sequence[Any]] = []
+        for some in batched(sorted(versions, key=lambda v: (v.position.partition, v.position.offset)), 200):
+            with self._explained():
+                found += self._client.query(
+                    f"SELECT {names} FROM insights WHERE {AT_POSITIONS} ORDER BY topic, partition, offset",  # noqa: S608
+                    parameters=at_positions(some),
+                ).result_rows
+        return found
+
+    def stored_offsets(self, table: str, first: Position, end: int) -> set[int]:
+        """Which offsets in [`first.offset`, `end`) of a partition have a row in `table`, insights or dead_letters."""
         with self._explained():
             rows = self._client.query(
-                "SELECT source, event_id, topic, topic_id, partition, offset FROM event_keys"
-                " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}"
-                " AND ingested_at > now() - toIntervalDay({days:UInt32})",
-                parameters={"keys": [tuple(key) for key in keys], "days": window_days},
+                "SELECT offset FROM {table:Identifier} WHERE topic = {topic:String} AND topic_id = {topic_id:String}"
+                " AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {end:UInt64}",
+                parameters={
+                    "table": table,
+                    "topic": first.topic,
+                    "topic_id": first.topic_id,
+                    "partition": first.partition,
+                    "first": first.offset,
+                    "end": end,
+                },
             ).result_rows
-        found: dict[EventKey, list[Position]] = {}
-        for source, event_id, topic, topic_id, partition, offset in rows:
-            position = Position(topic=topic, topic_id=topic_id, partition=partition, offset=offset)
-            found.setdefault(EventKey(source, event_id), []).append(position)
-        return found
+        return {int(row[0]) for row in rows}
+
+    def parts_inserted_since(self, first: Position, end: int) -> int:
+        """How many parts `insights` has been given since the rows of [`first.offset`, `end`) of a partition came in.
+
+        A block gives a part for each month its rows fall into; a block's rows share their partition and their lease.
+        """
+        with self._explained():
+            row = next(
+                iter(
+                    self._client.query(
+                        "SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM insights"
+                        " WHERE ingested_at >= (SELECT min(ingested_at) FROM insights WHERE topic = {topic:String}"
+                        " AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
+                        " AND offset >= {first:UInt64} AND offset < {end:UInt64})",
+                        parameters={
+                            "topic": first.topic,
+                            "topic_id": first.topic_id,
+                            "partition": first.partition,
+                            "first": first.offset,
+                            "end": end,
+                        },
+                    ).result_rows
+                )
+            )
+        return int(row[0])
 
     def count(self, table: str) -> int:
         """How many rows a table of ours holds."""
@@ -136,3 +223,10 @@ def _stored_letter(row: Sequence[Any]) -> StoredLetter:
 def _text(value: str | bytes) -> str:
     """Strings come as bytes where the query asked for bytes."""
     return value.decode() if isinstance(value, bytes) else value
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """`items` in lists of at most `size`: a query's parameters travel in its address, which has a limit."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from schemas.insights import DeadLetter, Insight
 
 _SENTIMENT = "Enum8('negative' = -1, 'neutral' = 0, 'positive' = 1)"
-_TIME = "DateTime64(3, 'UTC')"
+TIME = "DateTime64(3, 'UTC')"
 
 
 class Column(NamedTuple):
@@ -31,6 +31,7 @@ INSIGHT_COLUMNS: tuple[Column, ...] = (
     _insight("partition", "UInt32", lambda i: i.partition),
     _insight("offset", "UInt64", lambda i: i.offset),
     _insight("event_id", "String", lambda i: i.event_id),
+    _insight("content_hash", "String", lambda i: i.content_hash),
     _insight("kind", "LowCardinality(String)", lambda i: i.kind),
     _insight("source", "LowCardinality(String)", lambda i: i.source),
     _insight("product", "LowCardinality(String)", lambda i: i.product),
@@ -60,8 +61,8 @@ INSIGHT_COLUMNS: tuple[Column, ...] = (
     _insight("route", "LowCardinality(String)", lambda i: str(i.route)),
     _insight("redactions", "Map(LowCardinality(String), UInt16)", lambda i: i.redactions),
     _insight("flags", "Array(LowCardinality(String))", lambda i: list(i.flags)),
-    _insight("event_time", _TIME, lambda i: i.event_time),
-    _insight("ingested_at", _TIME, lambda i: i.ingested_at),
+    _insight("event_time", TIME, lambda i: i.event_time),
+    _insight("ingested_at", TIME, lambda i: i.ingested_at),
 )
 
 DEAD_LETTER_COLUMNS: tuple[Column, ...] = (
@@ -76,7 +77,38 @@ DEAD_LETTER_COLUMNS: tuple[Column, ...] = (
     ),
     _dead_letter("reason", "LowCardinality(String)", lambda d: str(d.reason)),
     _dead_letter("sentence", "String", lambda d: d.sentence),
-    _dead_letter("failed_at", _TIME, lambda d: d.failed_at),
+    _dead_letter("failed_at", TIME, lambda d: d.failed_at),
+)
+
+
+EVENT_KEY_COLUMNS: tuple[Column, ...] = (
+    Column("source", "LowCardinality(String)", lambda v: v.source),
+    Column("event_id", "String", lambda v: v.event_id),
+    Column("topic", "LowCardinality(String)", lambda v: v.position.topic),
+    Column("topic_id", "LowCardinality(String)", lambda v: v.position.topic_id),
+    Column("partition", "UInt32", lambda v: v.position.partition),
+    Column("offset", "UInt64", lambda v: v.position.offset),
+    Column("content_hash", "String", lambda v: v.content_hash),
+    Column("product", "LowCardinality(String)", lambda v: v.product),
+    Column("event_time", TIME, lambda v: v.event_time),
+)
+
+RETRACTION_COLUMNS: tuple[tuple[str, str], ...] = (
+    ("source", "LowCardinality(String)"),
+    ("event_id", "String"),
+    ("topic", "LowCardinality(String)"),
+    ("topic_id", "LowCardinality(String)"),
+    ("partition", "UInt32"),
+    ("offset", "UInt64"),
+    ("product", "LowCardinality(String)"),
+    ("language", "LowCardinality(String)"),
+    ("event_time", TIME),
+    ("rating", "Nullable(Float32)"),
+    ("sentiment", _SENTIMENT),
+    ("sentiment_score", "Float32"),
+    ("urgency", "Float32"),
+    ("aspects.aspect", "Array(LowCardinality(String))"),
+    ("aspects.sentiment", f"Array({_SENTIMENT})"),
 )
 
 

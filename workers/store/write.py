@@ -6,6 +6,7 @@ setting `deduplicate_blocks_in_dependent_materialized_views` carries the token o
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -14,7 +15,16 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
-from workers.store.rows import DEAD_LETTER_COLUMNS, INSIGHT_COLUMNS, Column, as_columns
+from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
+from workers.store.rows import (
+    DEAD_LETTER_COLUMNS,
+    EVENT_KEY_COLUMNS,
+    INSIGHT_COLUMNS,
+    RETRACTION_COLUMNS,
+    TIME,
+    Column,
+    as_columns,
+)
 
 _INSERT_SETTINGS: dict[str, Any] = {
     "async_insert": 0,  # the answer must mean that the rows are there
@@ -31,25 +41,76 @@ class Writer:
         self._client = client
         self._settings = settings
 
-    def insert_insights(self, insights: Sequence[Insight], token: str) -> None:
+    def insert_insights(self, insights: Sequence[Insight], token: str, lease_until: datetime) -> None:
         """All rows of one block into `insights` and, through its views, into every aggregate."""
-        self._insert("insights", INSIGHT_COLUMNS, insights, token)
+        self._insert("insights", *_block(INSIGHT_COLUMNS, insights), token, lease_until)
 
-    def insert_dead_letters(self, letters: Sequence[DeadLetter], token: str) -> None:
+    def insert_dead_letters(self, letters: Sequence[DeadLetter], token: str, lease_until: datetime) -> None:
         """All dead letters of one block."""
-        self._insert("dead_letters", DEAD_LETTER_COLUMNS, letters, token)
+        self._insert("dead_letters", *_block(DEAD_LETTER_COLUMNS, letters), token, lease_until)
 
-    def _insert(self, table: str, columns: Sequence[Column], rows: Sequence[Any], token: str) -> None:
+    def insert_superseded(self, versions: Sequence[StoredVersion], token: str, now: datetime) -> None:
+        """Versions of events that a later message of the same block has replaced: remembered, so that a resend is known."""
+        self._insert("event_keys", *_block(EVENT_KEY_COLUMNS, versions), token, ingested_at=now)
+
+    def insert_retractions(
+        self, rows: Sequence[Sequence[Any]], token: str, lease_until: datetime, now: datetime, reason: str = "updated"
+    ) -> None:
+        """Takes the figures of rows (values of RETRACTION_COLUMNS) off the aggregates, through the table's views."""
         if not rows:
             return
+        names, types = zip(*RETRACTION_COLUMNS, strict=True)
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        self._insert(
+            "retractions",
+            [*names, "reason", "retracted_at"],
+            [*types, "LowCardinality(String)", TIME],
+            [*columns, [reason] * len(rows), [now] * len(rows)],
+            token,
+            lease_until,
+        )
+
+    def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
+        """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing."""
+        for some in batched(versions, 200):
+            for table in ("insights", "aspect_mentions"):
+                self._command(f"DELETE FROM {table} WHERE {AT_POSITIONS}", at_positions(some))  # noqa: S608
+
+    def _command(self, sql: str, parameters: dict[str, Any]) -> None:
+        try:
+            self._client.command(sql, parameters=parameters)
+        except ClickHouseError as error:
+            raise explain(error, self._settings) from error
+
+    def _insert(
+        self,
+        table: str,
+        names: Sequence[str],
+        types: Sequence[str],
+        columns: Sequence[Sequence[Any]],
+        token: str,
+        lease_until: datetime | None = None,
+        ingested_at: datetime | None = None,
+    ) -> None:
+        rows = len(columns[0])
+        if not rows:
+            return
+        for name, moment in (("lease_until", lease_until), ("ingested_at", ingested_at)):
+            if moment is not None:
+                names, types, columns = [*names, name], [*types, TIME], [*columns, [moment] * rows]
         try:
             self._client.insert(
                 table,
-                as_columns(columns, rows),
-                column_names=[column.name for column in columns],
-                column_type_names=[column.type for column in columns],
+                columns,
+                column_names=names,
+                column_type_names=types,
                 column_oriented=True,
                 settings=_INSERT_SETTINGS | {"insert_deduplication_token": token},
             )
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
+
+
+def _block(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[list[str], list[str], list[list[Any]]]:
+    """Names, types and values of a block of rows."""
+    return [column.name for column in columns], [column.type for column in columns], as_columns(columns, rows)

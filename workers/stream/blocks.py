@@ -6,24 +6,33 @@ range. Hence *declare before you insert*:
 
 1. declare: commit, through the group coordinator, `first` for the partition and `end` for the same partition of the
    topic's intents topic. Both offsets travel in one OffsetCommit request and are fenced by the group's generation: a
-   worker that has lost the partition cannot declare.
-2. insert the rows under the block's token, then dead letters and the produced messages, all acknowledged.
+   worker that has lost the partition cannot declare. Declaring grants a lease.
+2. insert the rows under the block's token while the lease runs, then dead letters and the produced messages, all
+   acknowledged. A block that takes longer is declared again, which the coordinator refuses when the partition is lost.
 3. finish: commit `end` for the partition. In steady state the same commit declares the next block.
 
 A new owner reads both offsets. When the declared end lies beyond the committed offset, a block is in doubt, and the owner
-repeats exactly [committed, declared end) before it cuts blocks of its own.
+repeats exactly [committed, declared end) before it cuts blocks of its own. Without a committed offset a declared end means
+nothing: every declaration commits both, so the topic was made anew or its offsets were deleted.
 
-Apache Kafka could carry the intent in the commit's metadata string; the embedded broker drops that string. Offsets of an
-intents topic work on both, so there is one way. Kafka forgets offsets of a topic that nobody subscribes to after
-`offsets.retention.minutes` (7 days) without a commit: by then the declared end has long been committed, and a missing
-intent means just that. A partition that waits longer than that in the middle of one block is the exception.
+Why a lease: tokens are remembered for the latest so-and-so many inserts, not for ever. A worker that is stopped between
+declaring and inserting, and wakes when others have written more than that, would insert its block a second time. So each
+row carries the time at which its block's lease ends, and a constraint of the table refuses it afterwards, by ClickHouse's
+own clock (`lease_until`; `workers/store/server_clock.py`). No check before the insert could do that: the worker can be
+stopped between any check and the insert.
 
-Where the guarantee ends: the token must still be among the `non_replicated_deduplication_window` latest of each table when
-a block is repeated. The embedded broker keeps everything in memory, so there its own end is the end of the stream.
+What is guaranteed where. Apache Kafka keeps committed offsets on disk; with it the guarantee holds through the death of any
+worker, of ClickHouse and of the broker. The embedded broker keeps the same offsets under the same fencing, but in memory:
+there the guarantee holds through the death of workers and of ClickHouse, and the broker's end is the end of the stream.
+Apache Kafka could carry the intent in the commit's metadata string, which the embedded broker drops; offsets of an intents
+topic work on both, so there is one way. Kafka forgets offsets of a topic that nobody subscribes to
+`offsets.retention.minutes` (7 days) after their last commit; a block that is in doubt for longer than that, while the group
+lives on, is cut anew, and only the resend check still holds its rows back.
 """
 
+import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
@@ -47,11 +56,27 @@ class Message:
         return len(self.key or b"") + len(self.value or b"")
 
 
+def now_s() -> float:
+    """Seconds on a clock that never goes back and, where the system has one, goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to insert a declared block. `declared_at` is on the clock of `now_s`, read before the coordinator was asked,
+    and moves on when the block is declared again; `lost` is final. Written by the Kafka thread, read by the block thread.
+    """
+
+    declared_at: float = 0.0
+    lost: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
     """Offsets [first, end) of one partition and the messages found there (fewer than end - first where offsets have gaps).
 
     `epoch` counts the assignments of the partition to this worker; a block of an older epoch is no longer ours to finish.
+    `repeated` tells that a former owner declared this block and may have inserted it, wholly or in part.
     """
 
     topic: str
@@ -61,6 +86,8 @@ class Block:
     end: int
     messages: tuple[Message, ...]
     epoch: int = 0
+    repeated: bool = False
+    lease: Lease = field(default_factory=Lease, compare=False)
 
     @property
     def token(self) -> str:

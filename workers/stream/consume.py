@@ -11,17 +11,29 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, RetriableError
+from kafka.errors import (
+    CommitFailedError,
+    FencedInstanceIdError,
+    IllegalGenerationError,
+    KafkaError,
+    RetriableError,
+    UnknownMemberIdError,
+)
+from kafka.structs import OffsetAndMetadata
 
 from workers import metrics
+from workers.failpoints import failpoint
 from workers.settings import KafkaSettings, WorkerSettings
-from workers.stream.blocks import Block, Message, intent_partition, settlement
+from workers.stream.blocks import Block, Message, intent_partition, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
 from workers.stream.topics import topic_ids
 
 log = structlog.get_logger(__name__)
 
 BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused until one is cut
+LARGEST_BLOCK = 10_000  # messages: no worker ever declares a larger one (WorkerSettings.block_records)
+COMMIT_TIMEOUT_MS = 10_000
+_FENCED = (CommitFailedError, FencedInstanceIdError, IllegalGenerationError, UnknownMemberIdError)
 
 
 @dataclass(slots=True)
@@ -143,24 +155,52 @@ class BlockConsumer:
         offsets = settlement(done, declared)
         if not offsets:
             return []
+        asked_at = now_s()
+        failpoint("committing")
         try:
-            self._consumer.commit(offsets)
+            self._commit(offsets)
         except KafkaError as error:
             log.warning("commit refused; the partitions are read again", error=repr(error))
             for block in (*done, *declared):
                 self._forget(block.topic_partition)
             return []
+        failpoint("committed")
         for block in done:
             self._advance(block)
         for block in declared:
             state = self._partitions[block.topic_partition]
+            block.lease.declared_at = asked_at
             state.in_flight, state.declared_end = block, None
             self._drop_taken(state, block)
         return declared
 
+    def renew(self, in_hand: Sequence[Block], *, older_than_s: float) -> None:
+        """Declares those of the blocks in hand again that were declared longer ago, so that their leases go on.
+
+        When the coordinator refuses, their leases are lost. When it does not answer they run on until they end.
+        """
+        due = [b for b in in_hand if self._owns(b) and now_s() - b.lease.declared_at >= older_than_s]
+        if not due:
+            return
+        asked_at = now_s()
+        try:
+            self._commit(settlement((), due))
+        except _FENCED as error:
+            log.warning("lease refused; the partitions are read again", error=repr(error))
+            for block in due:
+                self._forget(block.topic_partition)
+        except KafkaError as error:
+            log.warning("lease not renewed yet; trying again", error=repr(error))
+        else:
+            for block in due:
+                block.lease.declared_at = asked_at
+
     def close(self) -> None:
         """Leaves the group at once, so that its partitions find a new owner without waiting for a timeout."""
         self._consumer.close(autocommit=False, timeout_ms=5_000)
+
+    def _commit(self, offsets: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        self._consumer.commit(offsets, timeout_ms=COMMIT_TIMEOUT_MS)
 
     def _owns(self, block: Block) -> bool:
         state = self._partitions.get(block.topic_partition)
@@ -194,10 +234,16 @@ class BlockConsumer:
 
     def _cut_owed(self, partition: TopicPartition, state: _Partition, first: int, end: int) -> Block | None:
         """The block that a former owner declared and did not finish, once everything below its end has been read."""
+        if len(state.buffer) > LARGEST_BLOCK and state.buffer[LARGEST_BLOCK].offset < end:
+            log.warning(
+                "offsets were reset: what is declared is no block", partition=str(partition), first=first, end=end
+            )
+            state.declared_end = None
+            return None
         if self._read_up_to(partition, state) < end:
             return None
         taken = [message for message in state.buffer if message.offset < end]
-        return self._block(partition, state, first, end, taken)
+        return self._block(partition, state, first, end, taken, repeated=True)
 
     def _read_up_to(self, partition: TopicPartition, state: _Partition) -> int:
         """The next offset to be read: past gaps, which hold no message to tell of themselves."""
@@ -208,8 +254,17 @@ class BlockConsumer:
         return max(state.position, position or 0)
 
     @staticmethod
-    def _block(partition: TopicPartition, state: _Partition, first: int, end: int, taken: Sequence[Message]) -> Block:
-        return Block(partition.topic, state.topic_id, partition.partition, first, end, tuple(taken), state.epoch)
+    def _block(
+        partition: TopicPartition,
+        state: _Partition,
+        first: int,
+        end: int,
+        taken: Sequence[Message],
+        *,
+        repeated: bool = False,
+    ) -> Block:
+        topic, number = partition.topic, partition.partition
+        return Block(topic, state.topic_id, number, first, end, tuple(taken), state.epoch, repeated)
 
     def _is_due(self, state: _Partition) -> bool:
         full = len(state.buffer) >= self._worker.block_records or state.buffered_bytes >= self._worker.block_bytes
@@ -218,16 +273,24 @@ class BlockConsumer:
     def _follow_rebalances(self) -> None:
         for assigned, partitions in self._rebalances.take():
             for partition in partitions:
-                self._partitions.pop(partition, None)
+                self._let_go(partition)
                 self._unloaded.discard(partition)
                 if assigned:
                     self._unloaded.add(partition)
             if partitions:
+                failpoint("rebalancing")
                 log.info("partitions assigned" if assigned else "partitions revoked", partitions=_names(partitions))
 
     def _forget(self, partition: TopicPartition) -> None:
-        if self._partitions.pop(partition, None) is not None:
+        if self._let_go(partition):
             self._unloaded.add(partition)
+
+    def _let_go(self, partition: TopicPartition) -> bool:
+        """Drops what is known of a partition; its block in hand is no longer ours. Whether there was anything."""
+        state = self._partitions.pop(partition, None)
+        if state is not None and state.in_flight is not None:
+            state.in_flight.lease.lost = True
+        return state is not None
 
     def _load_assigned(self) -> None:
         if not self._unloaded:
@@ -248,7 +311,7 @@ class BlockConsumer:
         first = self._consumer.beginning_offsets([partition])[partition] if committed is None else committed
         self._consumer.seek(partition, first)
         self._epoch += 1
-        owed = declared if declared is not None and declared > first else None
+        owed = declared if None not in (committed, declared) and declared > first else None
         if owed is not None:
             log.info("a block is in doubt and is repeated", partition=str(partition), first=first, end=owed)
         return _Partition(self._epoch, topic_id, first, owed, position=first)
@@ -256,6 +319,7 @@ class BlockConsumer:
     def _start_over(self, partition: TopicPartition, first: int) -> _Partition:
         """The state of a partition whose log was replaced. What was buffered or declared belonged to the old log."""
         self._epoch += 1
+        self._let_go(partition)
         topic_id = topic_ids(self._settings).get(partition.topic, "")
         state = _Partition(self._epoch, topic_id, first, None, position=first)
         self._partitions[partition] = state

@@ -1,0 +1,73 @@
+"""Places where a crash could matter, by name. Inert unless VOXPOP_FAILPOINTS arms some, which only fault tests do.
+
+    VOXPOP_FAILPOINTS="declared=kill@3,inserted=stop"      the third block declared kills us; the first insert freezes us
+
+Actions: `kill` is SIGKILL, `stop` is SIGSTOP (whoever armed it sends SIGCONT), `raise` is a fault of our own. `@N` waits for
+the Nth time the place is passed; each fires once.
+"""
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+
+from workers.errors import UsageError
+
+VARIABLE = "VOXPOP_FAILPOINTS"
+FAILPOINTS = (
+    "polled",  # messages are in the buffers
+    "declared",  # the coordinator has the block's range, ClickHouse nothing
+    "classified",  # judged, not inserted
+    "inserting",  # insights are in, dead letters are not
+    "inserted",  # all rows are in, nothing is produced
+    "committing",  # produced; the commit that finishes the block is about to be sent
+    "committed",  # the coordinator has answered
+    "rebalancing",  # partitions came or went
+    "stopping",  # told to stop, a batch in hand
+)
+_SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+
+
+class Fault(RuntimeError):
+    """Raised on purpose by an armed failpoint."""
+
+
+@dataclass(slots=True)
+class _Armed:
+    action: str
+    passes_left: int
+
+
+def read(value: str) -> dict[str, _Armed]:
+    """The failpoints that a value of VOXPOP_FAILPOINTS arms. Raises `UsageError`."""
+    armed = {}
+    for part in filter(None, value.split(",")):
+        name, _, rest = part.partition("=")
+        action, _, count = rest.partition("@")
+        if name not in FAILPOINTS or action not in (*_SIGNALS, "raise") or not (count or "1").isdigit():
+            raise UsageError(
+                f"{VARIABLE}: {part!r} is not NAME=kill|stop|raise[@N] with a NAME of {', '.join(FAILPOINTS)}"
+            )
+        armed[name] = _Armed(action, int(count or 1))
+    return armed
+
+
+_armed = read(os.environ.get(VARIABLE, ""))
+_lock = threading.Lock()
+
+
+def failpoint(name: str) -> None:
+    """Does nothing, or what this place is armed to do."""
+    if not _armed:
+        return
+    with _lock:
+        armed = _armed.get(name)
+        if armed is None:
+            return
+        armed.passes_left -= 1
+        if armed.passes_left > 0:
+            return
+        del _armed[name]
+    if armed.action == "raise":
+        raise Fault(f"failpoint {name}")
+    os.kill(os.getpid(), _SIGNALS[armed.action])
