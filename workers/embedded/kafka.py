@@ -96,8 +96,10 @@ class ApacheKafka:
         java, broker_jar = _java(), _broker_jar(jars)
         data_dir = data_dir.resolve()
         data_dir.mkdir(parents=True, exist_ok=True)
+        _refuse_a_directory_in_use(data_dir)
         for attempt in range(_STARTS):
             chosen, controller = port or free_port(HOST), free_port(HOST)
+            _refuse_a_port_in_use(chosen)
             _write_configuration(data_dir, chosen, controller, max_message_bytes + _ENVELOPE_BYTES, config or {})
             _format_if_new(java, broker_jar.parent, data_dir)
             try:
@@ -134,6 +136,8 @@ class ApacheKafka:
         """Starts it again after `stop` or `kill`: same data, same ports, same settings. Raises `EmbeddedError`."""
         if self.running:
             raise EmbeddedError(f"Apache Kafka already runs (pid {self.pid}): stop it first")
+        _refuse_a_directory_in_use(self.data_dir)
+        _refuse_a_port_in_use(self.port)
         jars = Path((self.data_dir / "jars").read_text())
         self.process = _run(_java(), jars, self.data_dir, self.log_file, self.port, self.timeout_s)
 
@@ -229,9 +233,6 @@ def _command(java: str, jars: Path, data_dir: Path, words: list[str]) -> list[st
 
 
 def _run(java: str, jars: Path, data_dir: Path, log_file: Path, port: int, timeout_s: float) -> ChildProcess:
-    if accepts_connections(HOST, port):
-        raise EmbeddedError(f"port {port} is taken; choose another or leave it out")
-    _refuse_a_directory_in_use(data_dir)
     log_start = log_file.stat().st_size if log_file.exists() else 0
     command = _command(java, jars, data_dir, ["kafka.Kafka", "server.properties"])
     process = ChildProcess("Apache Kafka", command, log_file=log_file, directory=data_dir, grace_s=_GRACE_S)
@@ -241,8 +242,15 @@ def _run(java: str, jars: Path, data_dir: Path, log_file: Path, port: int, timeo
         with log_file.open("rb") as log:
             log.seek(log_start)
             cause = _cause(log.read().decode(errors="replace").splitlines())
-        raise EmbeddedError(f"{error} ({cause})" if cause else str(error)) from error
+        if not cause:
+            raise
+        raise EmbeddedError(f"Apache Kafka did not start: {cause}; its log is {log_file}") from error
     return process
+
+
+def _refuse_a_port_in_use(port: int) -> None:
+    if accepts_connections(HOST, port):
+        raise EmbeddedError(f"port {port} is taken; choose another or leave it out")
 
 
 def _refuse_a_directory_in_use(data_dir: Path) -> None:
@@ -275,9 +283,11 @@ def _serves(port: int) -> bool:
 
 def _cause(lines: list[str]) -> str:
     """The line that tells why a JVM ended: its last words are a stack trace or the log of its shutdown."""
-    told = [line for line in lines if line.startswith("Caused by: ")]
-    told += [line for line in lines if re.search(r"\b(ERROR|FATAL)\b|Exception\b", line)]
-    return told[0].strip() if told else ""
+    for telling in (r"^Caused by: ", r"^\S*Exception: |^Exception in thread", r" (ERROR|FATAL) "):
+        told = [line.strip() for line in lines if re.search(telling, line)]
+        if told:
+            return told[0]
+    return ""
 
 
 def main() -> None:
