@@ -4,8 +4,11 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python
 BIN := .venv/bin
 SETUP := pyproject.toml constraints.txt
 TESTS ?= tests
+KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
+KAFKA_JARS := .voxpop/kafka/libs
+KAFKA_PORT ?= 9092
 
-.PHONY: run test install packs lint clean
+.PHONY: run test install packs lint kafka kafka-jars test-kafka clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -17,6 +20,15 @@ packs: .venv/installed
 
 test: .venv/installed-for-tests packs lint
 	$(BIN)/pytest $(TESTS)
+
+# The same promises on Apache Kafka itself. Needs Java 17 or newer, and Maven once.
+test-kafka: .venv/installed-for-tests packs kafka-jars
+	VOXPOP_TEST_BROKER=kafka $(BIN)/pytest $(KAFKA_TESTS)
+
+kafka: .venv/installed kafka-jars
+	@$(BIN)/python -m workers.embedded.kafka --data .voxpop/kafka/data --port $(KAFKA_PORT)
+
+kafka-jars: $(KAFKA_JARS)
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .
@@ -34,6 +46,14 @@ lint: .venv/installed-for-tests
 .venv/installed-for-tests: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,train,test]'
 	@touch $@
+
+# Moved into place only when complete: a directory that is there can be used.
+$(KAFKA_JARS): deploy/kafka/pom.xml
+	@command -v mvn >/dev/null || { echo "Apache Kafka's jars are fetched by Maven and there is no mvn: install it (on Debian: apt-get install maven)"; exit 2; }
+	@echo "fetching Apache Kafka's jars (43 MB the first time)"
+	@rm -rf $@ $@.part
+	@mvn --quiet --batch-mode --file deploy/kafka/pom.xml dependency:copy-dependencies -Djars=$(CURDIR)/$@.part </dev/null
+	@mv $@.part $@ && touch $@
 
 clean:
 	rm -rf .venv .voxpop

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from workers.embedded.broker import SESSION_TIMEOUT_MS, EmbeddedBroker
 from workers.embedded.clickhouse import EmbeddedClickHouse
+from workers.embedded.kafka import ApacheKafka
 from workers.embedded.process import ChildProcess
 from workers.errors import VoxpopError
 from workers.settings import Settings, usable_cpus
@@ -164,17 +165,22 @@ def running_stack(
     data_dir: Path,
     *,
     workers: int = 1,
+    broker: EmbeddedBroker | ApacheKafka | None = None,
     http_port: int | None = None,
     kafka_port: int = 0,
     clickhouse_port: int = 0,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Stack]:
-    """Starts everything and stops it again. What ClickHouse holds stays in `data_dir`; ports of 0 are chosen freely."""
+    """Starts everything and stops it again. What ClickHouse holds stays in `data_dir`; ports of 0 are chosen freely.
+
+    A `broker` that is given must run and is left running; without one an embedded broker is started.
+    """
     logs = data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        on_step("starting the broker")
-        broker = stack.enter_context(EmbeddedBroker.start(logs / "broker.log", port=kafka_port))
+        if broker is None:
+            on_step("starting the broker")
+            broker = stack.enter_context(EmbeddedBroker.start(logs / "broker.log", port=kafka_port))
         on_step("starting ClickHouse")
         clickhouse = stack.enter_context(
             EmbeddedClickHouse(
@@ -196,11 +202,14 @@ def running_stack(
         yield Stack(local, processes)
 
 
-def _local_settings(settings: Settings, broker: EmbeddedBroker, clickhouse: EmbeddedClickHouse) -> Settings:
+def _local_settings(
+    settings: Settings, broker: EmbeddedBroker | ApacheKafka, clickhouse: EmbeddedClickHouse
+) -> Settings:
+    embedded = isinstance(broker, EmbeddedBroker)
     kafka = settings.kafka.model_copy(
         update={
             "bootstrap_servers": broker.bootstrap_servers,
-            "session_timeout_ms": SESSION_TIMEOUT_MS,
+            "session_timeout_ms": SESSION_TIMEOUT_MS if embedded else settings.kafka.session_timeout_ms,
             "security_protocol": "PLAINTEXT",
             "sasl_mechanism": None,
         }

@@ -17,8 +17,8 @@ import pytest
 from schemas.events import Reason
 from schemas.insights import Insight
 from schemas.samples import gold_labels, sample_messages
-from workers.settings import Settings
-from workers.stack import Stack, running_stack
+from tests.integration.conftest import StartStack, on_apache_kafka
+from workers.stack import Stack
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
 TOPIC = "voxpop.reviews"
@@ -224,10 +224,12 @@ def test_classify_answers_in_order_and_names_the_line_that_it_cannot_use() -> No
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_worker_stopped_in_mid_stream_loses_nothing_and_doubles_nothing(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_worker_stopped_in_mid_stream_loses_nothing_and_doubles_nothing(
+    tmp_path: Path, start_stack: StartStack, how: signal.Signals
+) -> None:
     count = 1_500
     messages = [Outgoing(TOPIC, f"p{i % 9}".encode(), event(f"{i}", product=f"p{i % 9}")) for i in range(count)]
-    with running_stack(Settings(), tmp_path, workers=2) as stack:
+    with start_stack(tmp_path, 2) as stack:
         send(stack, messages)
         wait_for(lambda: stack.reader.count("insights") > 0)
         victim = stack.workers.pop()
