@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from schemas.samples import gold_labels, sample_messages
 from workers.settings import Settings
 from workers.stack import Stack, running_stack
+from workers.stream.produce import Outgoing
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Broker, ClickHouse and one worker, on ports of their own, over a new data directory."""
     with running_stack(Settings(), tmp_path_factory.mktemp("stack"), http_port=0) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def sample(stack: Stack) -> Stack:
+    """The stack after the sample stream has run through it. What other tests send has the source "test"."""
+    messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
+    summary = stack.run_stream(messages, lambda _: None)
+    assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
+    return stack
 
 
 @pytest.fixture

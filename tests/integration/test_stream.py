@@ -54,15 +54,6 @@ def send(stack: Stack, messages: list[Outgoing]) -> None:
         producer.close()
 
 
-@pytest.fixture(scope="module")
-def sample(stack: Stack) -> Stack:
-    """The stack after the sample stream has run through it."""
-    messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
-    summary = stack.run_stream(messages, lambda _: None)
-    assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
-    return stack
-
-
 def test_every_valid_event_is_one_insight_and_every_malformed_one_a_dead_letter_with_its_reason(sample: Stack) -> None:
     stored = rows(sample, "SELECT source, event_id FROM insights WHERE source != 'test'")
     assert Counter(stored) == Counter(gold_labels().keys())
