@@ -79,6 +79,8 @@ class EventFile:
         with explained(path):
             sample = list(itertools.islice(self._rows(), SAMPLED_ROWS))
         self._close()
+        if not sample:
+            raise UsageError(f"{path} holds no rows")
         names = list(dict.fromkeys(name for row in sample if isinstance(row, dict) for name in row))
         self.used = _columns_used(mapping)
         self.ignored = [name for name in names if name not in self.used]
