@@ -1,6 +1,9 @@
 """The embedded stack, once a session: a real broker, ClickHouse's real engine, the real pack."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,9 @@ from schemas.samples import gold_labels, sample_messages
 from workers.settings import Settings
 from workers.stack import Stack, running_stack
 from workers.stream.produce import Outgoing
+
+Ran = subprocess.CompletedProcess[str]
+Voxpop = Callable[..., Ran]
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +42,15 @@ def environment(stack: Stack) -> dict[str, str]:
         "VOXPOP_CLICKHOUSE__PORT": str(stack.settings.clickhouse.port),
         "VOXPOP_STATE_DIR": str(Path(".voxpop").resolve()),
     }
+
+
+@pytest.fixture(scope="session")
+def voxpop() -> Voxpop:
+    """Runs `voxpop …` as a user's shell does. `environment` is added to this process's own."""
+
+    def run(*words: str, environment: dict[str, str] | None = None, timeout_s: float = 60) -> Ran:
+        command = [sys.executable, "-m", "workers.cli", *words]
+        variables = os.environ | {"COLUMNS": "200"} | (environment or {})
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=variables, check=False)
+
+    return run
