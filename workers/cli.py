@@ -81,11 +81,11 @@ def _fail(error: Exception, code: int, debug: bool) -> NoReturn:
     sys.exit(code)
 
 
-def _settings() -> Settings:
+def _settings(*, serving: bool = False) -> Settings:
     from workers.logs import configure_logs
 
     settings = load_settings()
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, libraries=serving)
     return settings
 
 
@@ -190,7 +190,7 @@ def worker() -> None:
     """
     from workers.pipeline import run_worker
 
-    run_worker(_settings())
+    run_worker(_settings(serving=True))
 
 
 @app.command("migrate")

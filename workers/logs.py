@@ -5,9 +5,15 @@ import sys
 
 import structlog
 
+_LIBRARIES = ("kafka", "urllib3", "clickhouse_connect")
 
-def configure_logs(level: str, *, human: bool | None = None) -> None:
-    """Sets up logging for this process. `human` defaults to whether standard error is a terminal."""
+
+def configure_logs(level: str, *, human: bool | None = None, libraries: bool = True) -> None:
+    """Sets up logging for this process. `human` defaults to whether standard error is a terminal.
+
+    Without `libraries` only our own words come (below `debug`): a command says in one line what failed, which the clients
+    of Kafka and ClickHouse would bury under their retries.
+    """
     readable = sys.stderr.isatty() if human is None else human
     shared: list[structlog.types.Processor] = [
         structlog.stdlib.add_log_level,
@@ -34,4 +40,6 @@ def configure_logs(level: str, *, human: bool | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    logging.getLogger("kafka").setLevel(max(logging.WARNING, root.level))
+    quiet = logging.WARNING if libraries or root.level <= logging.DEBUG else logging.CRITICAL + 1
+    for library in _LIBRARIES:
+        logging.getLogger(library).setLevel(max(quiet, root.level))

@@ -63,7 +63,7 @@ class Stack:
         self.settings = settings
         self.workers = workers
         self.reader = Reader(connect(settings.clickhouse), settings.clickhouse)
-        self._before = (self.reader.count("insights"), self.reader.count("dead_letters"))
+        self._before = (0, 0)
 
     def products(self) -> list[ProductRow]:
         """The results table's rows, by SQL."""
@@ -72,9 +72,11 @@ class Stack:
     def run_stream(self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None]) -> Summary:
         """Produces the messages while the workers consume them; returns when every one is accounted for.
 
-        Raises `VoxpopError` when a worker ends meanwhile or the broker fails.
+        It counts what the tables gain, so nothing else may be under way. Raises `VoxpopError` when a worker ends or the
+        broker fails.
         """
         started = time.monotonic()
+        self._before = (self.reader.count("insights"), self.reader.count("dead_letters"))
         feed = _Feed(messages, self.settings)
         feed.start()
         probe = LagProbe(self.settings.kafka)

@@ -75,6 +75,34 @@ ALTER TABLE sentiment_hourly
     MODIFY COLUMN ratings Int64, MODIFY COLUMN urgent Int64;
 ALTER TABLE aspects_daily
     MODIFY COLUMN mentions Int64, MODIFY COLUMN negative Int64, MODIFY COLUMN neutral Int64, MODIFY COLUMN positive Int64;
+ALTER TABLE mv_sentiment_hourly MODIFY QUERY
+SELECT
+    toStartOfHour(event_time) AS hour,
+    product,
+    source,
+    language,
+    toInt64(count()) AS texts,
+    toInt64(countIf(sentiment = 'negative')) AS negative,
+    toInt64(countIf(sentiment = 'neutral')) AS neutral,
+    toInt64(countIf(sentiment = 'positive')) AS positive,
+    sum(toFloat64(sentiment_score)) AS score_sum,
+    sum(toFloat64(ifNull(rating, 0))) AS rating_sum,
+    toInt64(count(rating)) AS ratings,
+    toInt64(countIf(urgency >= 0.5)) AS urgent
+FROM insights
+GROUP BY hour, product, source, language;
+ALTER TABLE mv_aspects_daily MODIFY QUERY
+SELECT
+    toDate(event_time) AS day,
+    product,
+    mention.1 AS aspect,
+    toInt64(count()) AS mentions,
+    toInt64(countIf(mention.2 = 'negative')) AS negative,
+    toInt64(countIf(mention.2 = 'neutral')) AS neutral,
+    toInt64(countIf(mention.2 = 'positive')) AS positive
+FROM insights
+ARRAY JOIN arrayZip(`aspects.aspect`, `aspects.sentiment`) AS mention
+GROUP BY day, product, aspect;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_sentiment_hourly_retracted TO sentiment_hourly AS
 SELECT
@@ -111,15 +139,15 @@ CREATE OR REPLACE VIEW v_product_daily AS
 SELECT
     toDate(hour) AS day,
     product,
-    sum(texts) AS volume,
-    sum(sentiment_hourly.negative) AS negative,
-    sum(sentiment_hourly.neutral) AS neutral,
-    sum(sentiment_hourly.positive) AS positive,
+    toUInt64(sum(texts)) AS volume,
+    toUInt64(sum(sentiment_hourly.negative)) AS negative,
+    toUInt64(sum(sentiment_hourly.neutral)) AS neutral,
+    toUInt64(sum(sentiment_hourly.positive)) AS positive,
     round(negative / volume, 4) AS negative_share,
     round(positive / volume, 4) AS positive_share,
     round(sum(score_sum) / volume, 4) AS mean_score,
     if(sum(ratings) = 0, NULL, round(sum(rating_sum) / sum(ratings), 3)) AS mean_rating,
-    sum(sentiment_hourly.urgent) AS urgent
+    toUInt64(sum(sentiment_hourly.urgent)) AS urgent
 FROM sentiment_hourly
 GROUP BY day, product
 HAVING volume > 0;
@@ -142,10 +170,10 @@ FROM
         day,
         product,
         aspect,
-        sum(aspects_daily.mentions) AS mentions,
-        sum(aspects_daily.negative) AS negative,
-        sum(aspects_daily.neutral) AS neutral,
-        sum(aspects_daily.positive) AS positive
+        toUInt64(sum(aspects_daily.mentions)) AS mentions,
+        toUInt64(sum(aspects_daily.negative)) AS negative,
+        toUInt64(sum(aspects_daily.neutral)) AS neutral,
+        toUInt64(sum(aspects_daily.positive)) AS positive
     FROM aspects_daily
     GROUP BY day, product, aspect
     HAVING mentions > 0

@@ -4,16 +4,23 @@ The broker is the embedded one, or Apache Kafka with VOXPOP_TEST_BROKER=kafka.
 """
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
 
+from schemas.samples import gold_labels, sample_messages
 from tests.conftest import StartKafka
 from workers.embedded.broker import SESSION_TIMEOUT_MS
 from workers.settings import KafkaSettings, Settings
 from workers.stack import Stack, running_stack
+from workers.stream.produce import Outgoing
+
+Ran = subprocess.CompletedProcess[str]
+Voxpop = Callable[..., Ran]
 
 StartStack = Callable[[Path, int], AbstractContextManager[Stack]]
 
@@ -49,6 +56,15 @@ def stack(tmp_path_factory: pytest.TempPathFactory, start_stack: StartStack) -> 
         yield running
 
 
+@pytest.fixture(scope="session")
+def sample(stack: Stack) -> Stack:
+    """The stack after the sample stream has run through it. What other tests send has the source "test"."""
+    messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
+    summary = stack.run_stream(messages, lambda _: None)
+    assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
+    return stack
+
+
 @pytest.fixture
 def environment(stack: Stack) -> dict[str, str]:
     """What a command line needs to reach that stack."""
@@ -58,3 +74,15 @@ def environment(stack: Stack) -> dict[str, str]:
         "VOXPOP_CLICKHOUSE__PORT": str(stack.settings.clickhouse.port),
         "VOXPOP_STATE_DIR": str(Path(".voxpop").resolve()),
     }
+
+
+@pytest.fixture(scope="session")
+def voxpop() -> Voxpop:
+    """Runs `voxpop …` as a user's shell does. `environment` is added to this process's own."""
+
+    def run(*words: str, environment: dict[str, str] | None = None, timeout_s: float = 60) -> Ran:
+        command = [sys.executable, "-m", "workers.cli", *words]
+        variables = os.environ | {"COLUMNS": "200"} | (environment or {})
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=variables, check=False)
+
+    return run

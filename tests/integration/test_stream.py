@@ -17,7 +17,7 @@ import pytest
 from schemas.events import Reason
 from schemas.insights import Insight
 from schemas.samples import gold_labels, sample_messages
-from tests.integration.conftest import StartStack, on_apache_kafka
+from tests.integration.conftest import StartStack
 from workers.stack import Stack
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
@@ -52,15 +52,6 @@ def send(stack: Stack, messages: list[Outgoing]) -> None:
         producer.send_all(messages)
     finally:
         producer.close()
-
-
-@pytest.fixture(scope="module")
-def sample(stack: Stack) -> Stack:
-    """The stack after the sample stream has run through it."""
-    messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
-    summary = stack.run_stream(messages, lambda _: None)
-    assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
-    return stack
 
 
 def test_every_valid_event_is_one_insight_and_every_malformed_one_a_dead_letter_with_its_reason(sample: Stack) -> None:

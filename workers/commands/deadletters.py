@@ -6,11 +6,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from schemas.events import InvalidMessage, decode_event
+from workers.analyze.redact import redact_identifier
 from workers.commands.query import json_line
 from workers.errors import VoxpopError
 from workers.settings import Settings
 from workers.store.connect import connect
-from workers.store.query import Reader, StoredLetter
+from workers.store.query import EventKey, Reader, StoredLetter
 from workers.stream.produce import AcknowledgedProducer, Outgoing, produce_stream
 
 REPLAYED = "voxpop.replayed"
@@ -36,12 +38,13 @@ def show_letters(settings: Settings, reason: str, limit: int, out: Console, *, a
 def replay_letters(settings: Settings, reason: str, out: Console, *, dry_run: bool) -> None:
     """Produces each stored dead letter to the topic it came from, with its key, value and headers.
 
-    A letter whose replay fails again becomes a new dead letter; one that was replayed already is not sent twice.
+    A letter whose replay fails again becomes a new dead letter. One that was replayed already is not sent twice: either
+    its replay is a letter of its own by now, or its event is stored.
     """
     with connect(settings.clickhouse) as client:
         reader = Reader(client, settings.clickhouse)
         letters = reader.dead_letters(reason=reason, limit=None)
-        pending = _not_yet_replayed(letters)
+        pending = _not_stored(_not_yet_replayed(letters), reader, settings)
     if dry_run or not pending:
         out.print(f"{len(pending)} dead letters would be sent again", highlight=False)
         return
@@ -59,6 +62,23 @@ def _not_yet_replayed(letters: list[StoredLetter]) -> list[StoredLetter]:
     """Leaves out a letter whose replay has come back as a letter of its own: that one stands for it."""
     superseded = {value for letter in letters for name, value in letter.headers if name == REPLAYED}
     return [letter for letter in letters if letter.where.encode() not in superseded]
+
+
+def _not_stored(letters: list[StoredLetter], reader: Reader, settings: Settings) -> list[StoredLetter]:
+    """Leaves out a letter whose event has been stored since, by its replay or its producer's own second try."""
+    keys = {letter.where: key for letter in letters if (key := _event_key(letter)) is not None}
+    window_days = max(settings.worker.resend_window_days, settings.privacy.dead_letter_days)
+    stored = reader.stored_versions(set(keys.values()), window_days)
+    return [letter for letter in letters if keys.get(letter.where) not in stored]
+
+
+def _event_key(letter: StoredLetter) -> EventKey | None:
+    """The key under which the letter's event would be stored; None for a letter that holds no event."""
+    try:
+        event = decode_event(letter.value, max_bytes=len(letter.value or b""))
+    except InvalidMessage:
+        return None
+    return EventKey(redact_identifier(event.source), redact_identifier(event.id))
 
 
 def _outgoing(letters: list[StoredLetter]) -> Iterator[Outgoing]:

@@ -19,6 +19,7 @@ from workers.store.migrate import shipped_migrations
 from workers.stream.connect import connect_admin
 from workers.stream.topics import topic_settings
 
+BROKER_WAIT_S = 5.0
 MAX_SKEW_S = 5.0
 MIN_FREE_BYTES = 2_000_000_000
 
@@ -66,7 +67,7 @@ def show_findings(findings: list[Finding], out: Console, *, as_json: bool) -> bo
 
 
 def _broker(settings: Settings) -> str:
-    admin = connect_admin(settings.kafka)
+    admin = connect_admin(settings.kafka, timeout_s=BROKER_WAIT_S)
     try:
         known = set(admin.list_topics())
     finally:

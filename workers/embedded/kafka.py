@@ -28,7 +28,6 @@ from kafka.errors import KafkaError
 
 from workers.embedded.process import ChildProcess, EmbeddedError, accepts_connections, free_port
 from workers.errors import VoxpopError
-from workers.settings import KafkaSettings
 
 HOST = "127.0.0.1"
 JARS = Path(__file__).parents[2] / ".voxpop" / "kafka" / "libs"
@@ -84,7 +83,7 @@ class ApacheKafka:
         *,
         port: int = 0,
         timeout_s: float = 60.0,
-        max_message_bytes: int = KafkaSettings().max_message_bytes,
+        max_message_bytes: int = 1_048_576,
         config: Mapping[str, str] | None = None,
         jars: Path = JARS,
     ) -> Self:

@@ -62,8 +62,8 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Cli
 def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError:
     """The driver's error as one of ours: a `StoreRefused` when no repetition can mend it, else a `StoreUnavailable`."""
     where = f"ClickHouse at {settings.host}:{settings.port}"
-    said = _first_line(error)
     code = error.code if isinstance(error, DatabaseError) else None
+    said = _first_line(error if code is not None else _root(error))
     if code in {192, 516}:
         return StoreRefused(
             f"{where} refuses the user {settings.username!r}; set VOXPOP_CLICKHOUSE__USERNAME and PASSWORD"
@@ -79,6 +79,13 @@ def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError
     return StoreUnavailable(f"{where} cannot be reached ({said}); is it running? set VOXPOP_CLICKHOUSE__HOST and PORT")
 
 
-def _first_line(error: Exception) -> str:
+def _root(error: BaseException) -> BaseException:
+    """What the socket said, under the layers that the HTTP client wraps around it."""
+    while (cause := error.__cause__ or error.__context__) is not None:
+        error = cause
+    return error
+
+
+def _first_line(error: BaseException) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 240 else text[:237] + "…"

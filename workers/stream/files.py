@@ -3,17 +3,10 @@
 Nothing is dropped: a row that makes no valid event is produced as it stands and ends in the dead letters with its reason.
 """
 
-import codecs
-import csv
-import gzip
 import hashlib
-import io
 import itertools
-import sys
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,14 +17,12 @@ import orjson
 from schemas.events import KNOWN_FIELDS
 from workers.errors import UsageError
 from workers.stream.produce import Outgoing
+from workers.stream.row_formats import Row, explained, rows_of
 from workers.stream.row_times import Parse, parser_for
 
 SAMPLED_ROWS = 1_000  # looked at before the first is sent, to know the columns and the format of their times
 TOPIC_OF_KIND = {"review": "voxpop.reviews", "post": "voxpop.social"}
 _TEXT_COLUMNS = ("text", "review", "review_text", "content", "body", "comment", "message")
-
-Row = dict[str, Any] | bytes
-"""A decoded row, or the bytes of a line that is no row at all."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ def _pairs(arguments: Sequence[str], option: str, *, check: int) -> dict[str, st
 
 
 class EventFile:
-    """A file opened for producing. `ignored` are its columns that give no field; `used` tells which give which.
+    """A file opened for producing. `ignored` are its columns that give no field; `used` tells which column gives which.
 
     Iterating yields one `Outgoing` a row, in order, with constant memory (but eight bytes a row to tell repeated rows
     apart). `bytes_read` and `size` serve a progress bar.
@@ -85,14 +76,17 @@ class EventFile:
             raise UsageError(f"{path} is not a file")
         self.path, self.mapping, self.size = path, mapping, path.stat().st_size
         self._raw: BinaryIO | None = None
-        with _explained(path):
+        with explained(path):
             sample = list(itertools.islice(self._rows(), SAMPLED_ROWS))
         self._close()
+        if not sample:
+            raise UsageError(f"{path} holds no rows")
         names = list(dict.fromkeys(name for row in sample if isinstance(row, dict) for name in row))
-        self.used = _columns_used(names, mapping)
+        self.used = _columns_used(mapping)
         self.ignored = [name for name in names if name not in self.used]
         _require(self.used, mapping, names, path)
         self._parse_time = self._time_parser(sample)
+        self._constants = self._defaults()
         self._seen: Counter[int] = Counter()
 
     @property
@@ -102,7 +96,7 @@ class EventFile:
 
     def __iter__(self) -> Iterator[Outgoing]:
         self._seen.clear()
-        with _explained(self.path):
+        with explained(self.path):
             try:
                 for row in self._rows():
                     yield self._message(row)
@@ -115,13 +109,7 @@ class EventFile:
 
     def _rows(self) -> Iterator[Row]:
         self._raw = self.path.open("rb")
-        plain: Any = gzip.GzipFile(fileobj=self._raw) if self.path.suffix == ".gz" else self._raw
-        name = self.path.name.removesuffix(".gz").lower()
-        yield from (
-            _csv_rows(plain, "\t" if name.endswith(".tsv") else ",")
-            if name.endswith((".csv", ".tsv"))
-            else _json_rows(plain)
-        )
+        yield from rows_of(self.path, self._raw)
 
     def _time_parser(self, sample: Sequence[Row]) -> Parse | None:
         column = next((column for column, name in self.used.items() if name == "created_at"), None)
@@ -148,7 +136,9 @@ class EventFile:
                 metadata[name.removeprefix("metadata.")] = str(value)
             else:
                 event[name] = value
-        for name, value in self._defaults().items():
+        if self._parse_time and "created_at" in event:
+            event["created_at"] = _time_text(event["created_at"], self._parse_time)
+        for name, value in self._constants.items():
             if name.startswith("metadata."):
                 metadata.setdefault(name.removeprefix("metadata."), value)
             else:
@@ -157,8 +147,6 @@ class EventFile:
             own = event.get("metadata")
             event["metadata"] = {**metadata, **own} if isinstance(own, dict) else metadata
         _as_numbers(event)
-        if self._parse_time and "created_at" in event:
-            event["created_at"] = _time_text(event["created_at"], self._parse_time)
         if "id" not in event:
             event["id"] = self._content_id(event)
         event.setdefault("created_at", datetime.now(UTC).isoformat())
@@ -167,11 +155,11 @@ class EventFile:
     def _defaults(self) -> dict[str, str]:
         kind = "post" if self.mapping.topic == TOPIC_OF_KIND["post"] else "review"
         stem = self.path.name.removesuffix(".gz").rsplit(".", 1)[0]
-        return {
-            **self.mapping.constants,
-            "kind": self.mapping.constants.get("kind", kind),
-            "source": self.mapping.constants.get("source", stem[:64]),
-        }
+        defaults = {"kind": kind, "source": stem[:64], **self.mapping.constants}
+        if "created_at" in defaults:
+            parse = parser_for([defaults["created_at"]], self.mapping.time_format)
+            defaults["created_at"] = parse(defaults["created_at"]).isoformat()
+        return defaults
 
     def _content_id(self, event: dict[str, Any]) -> str:
         """The same row of the same file gets the same id each time it is sent; a row that repeats another gets its own."""
@@ -182,19 +170,19 @@ class EventFile:
         return digest.hex()[:32] + (f"-{nth}" if nth else "")
 
 
-def _columns_used(names: Iterable[str], mapping: RowMapping) -> dict[str, str]:
-    used = {name: name for name in names if name in KNOWN_FIELDS}
+def _columns_used(mapping: RowMapping) -> dict[str, str]:
+    """Column -> field, for every column that may come: of JSON lines, one may appear for the first time far down."""
     mapped = set(mapping.columns.values())
-    used = {column: name for column, name in used.items() if name not in mapped}  # a --map outranks a like name
-    used.update(mapping.columns)
-    return used
+    return {name: name for name in KNOWN_FIELDS if name not in mapped} | dict(
+        mapping.columns
+    )  # a --map outranks a name
 
 
 def _require(used: Mapping[str, str], mapping: RowMapping, names: Sequence[str], path: Path) -> None:
     absent = [column for column in mapping.columns if column not in names]
     if absent:
         raise UsageError(f"{path} has no column {absent[0]!r}; it has: {', '.join(names) or 'none'}")
-    given = {*used.values(), *mapping.constants}
+    given = {*(used[name] for name in names if name in used), *mapping.constants}
     if "text" not in given:
         likely = next((name for name in names if name.lower() in _TEXT_COLUMNS), "COLUMN")
         raise UsageError(
@@ -202,32 +190,6 @@ def _require(used: Mapping[str, str], mapping: RowMapping, names: Sequence[str],
         )
     if "product" not in given:
         raise UsageError(f"no column of {path} gives the product; add --map COLUMN=product or --set product=NAME")
-
-
-def _csv_rows(plain: Any, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)
-    text = io.TextIOWrapper(plain, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    for record in csv.DictReader(text, delimiter=delimiter):
-        row = {name: value for name, value in record.items() if isinstance(name, str) and isinstance(value, str)}
-        try:
-            "".join(row.values()).encode("utf-8")
-        except UnicodeEncodeError:
-            yield delimiter.join(row.values()).encode("utf-8", "surrogateescape")
-            continue
-        yield row
-
-
-def _json_rows(plain: Any) -> Iterator[Row]:
-    for number, read in enumerate(plain):
-        line = read.removeprefix(codecs.BOM_UTF8) if number == 0 else read
-        if not line.strip():
-            continue
-        try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            yield line.rstrip(b"\r\n")
-            continue
-        yield row if isinstance(row, dict) else line.rstrip(b"\r\n")
 
 
 def _as_numbers(event: dict[str, Any]) -> None:
@@ -247,12 +209,3 @@ def _time_text(value: object, parse: Parse) -> object:
         return parse(str(value)).isoformat()
     except (ValueError, OverflowError, OSError):
         return value  # likewise: a dead letter with the reason bad_time
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turns what a damaged file raises into one line."""
-    try:
-        yield
-    except (gzip.BadGzipFile, EOFError, zlib.error, csv.Error, PermissionError) as error:
-        raise UsageError(f"{path} cannot be read ({' '.join(str(error).split())}); is it complete?") from error

@@ -24,7 +24,7 @@ def parser_for(samples: Sequence[str], time_format: str | None = None) -> Parse:
     `time_format` is strptime's; without one it is inferred from `samples`. Raises `UsageError` when none or several fit.
     """
     if time_format:
-        return _strptime(time_format)
+        return _named(time_format, samples)
     candidates: list[Parse] = [_epoch, _iso, _rfc2822, *map(_strptime, _OTHERS)]
     for candidate in candidates:
         if _fits(_failing(candidate, samples), samples):
@@ -42,6 +42,14 @@ def parser_for(samples: Sequence[str], time_format: str | None = None) -> Parse:
             f" --time-format '{formats[0]}' or '{formats[-1]}'"
         )
     return _strptime(settled[0][1])
+
+
+def _named(time_format: str, samples: Sequence[str]) -> Parse:
+    """A format that fits no row at all is a slip of the command line, found before a whole file goes to the dead letters."""
+    parse = _strptime(time_format)
+    if all(_failing(parse, [sample]) for sample in samples):
+        raise UsageError(f"--time-format {time_format!r} does not fit {samples[0]!r}; correct it or leave it out")
+    return parse
 
 
 def _numeric_formats() -> Iterable[tuple[str, str]]:
@@ -72,7 +80,7 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def _iso(value: str) -> datetime:
-    return _in_utc(datetime.fromisoformat(value.strip()))
+    return _in_utc(datetime.fromisoformat(value.strip().upper()))  # RFC 3339, 5.6: "t" and "z" may be lower case
 
 
 def _epoch(value: str) -> datetime:

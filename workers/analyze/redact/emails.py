@@ -1,0 +1,70 @@
+"""E-mail addresses, written, spelled out and half hidden."""
+
+import re
+from collections.abc import Iterator
+
+_LOCAL = r"\w\-.+%'!#$*^`{|}~"
+_HOST = r"(?:\[[0-9A-Fa-f:.]{3,45}\]|(?:[\w-]+\.)+(?:xn--[\w-]+|[^\W\d_]{2,}))"
+_PROVIDER = (
+    r"(?:gmail|googlemail|hotmail|outlook|live|msn|yahoo|ymail|icloud|me|mac|aol|gmx|proton(?:mail)?|pm|zoho|mail|correo|terra"
+    r"|telefonica|movistar|orange|uol|bol|libero|web|freenet|fastmail|yandex)"
+)
+_PROVIDER_HOST = (
+    rf"{_PROVIDER}(?:\s{{0,2}}[.,]\s{{0,2}}|\s)(?:com?|es|net|org|de|fr|it|pt|mx|ar|cl|br|uk)(?:\.[a-z]{{2}})?(?!\w)"
+)
+_DOT = (
+    r"(?:\s{0,2}[\[({<]\s?(?:dot|punto|ponto|\.)\s?[\])}>]\s{0,2}|\s{1,3}(?:dot|punto|ponto)\s{1,3}"
+    r"|[._](?:dot|punto)[._]|\.)"
+)
+_SPOKEN_HOST = rf"[a-z0-9-]+(?:{_DOT}[a-z0-9-]+){{0,2}}{_DOT}[a-z]{{2,10}}(?!\w)"
+_SPOKEN_LOCAL = (
+    r"(?<![\w.+-])[\w.+-]+(?:\s{1,2}(?:dot|punto|ponto|gui[oó]n(?:\s{1,2}bajo)?|underscore|dash)\s{1,2}[\w.+-]+){0,3}?"
+)
+_EMAIL = re.compile(rf"@?(?<![{_LOCAL}])[{_LOCAL}]+@{_HOST}|\"[^\"\n]{{1,64}}\"@{_HOST}")
+_EMAIL_ODD = re.compile(rf"(?<![{_LOCAL}/=?&])[{_LOCAL}/=?&]+@{_HOST}")
+_EMAIL_LOOSE = re.compile(
+    rf"(?<![\w.+-])[\w.+-]+\s{{0,3}}@\s{{0,3}}(?:{_PROVIDER_HOST}|(?:gmail|hotmail|outlook|yahoo|icloud|protonmail)(?!\w))",
+    re.I,
+)
+_EMAIL_CUE = re.compile(
+    r"(?<!\w)(?:e-?mail|correo(?:\s+electr[oó]nico)?|mail)\b[^\n@]{0,20}?(?<![\w.+-])"
+    r"(?P<address>[\w.+-]+\s{0,3}@\s{0,3}[\w-]+\s{0,2}(?:\.\s{0,2}[\w-]+){1,3})",
+    re.I,
+)
+_SPOKEN_GATE = re.compile(r"arroba|\bat\b|[\[({<]\s?(?:at|a|@)\s?[\])}>]|_at_", re.I)
+_EMAIL_SPOKEN = (
+    re.compile(
+        rf"{_SPOKEN_LOCAL}\s{{0,3}}(?:[\[({{<]\s?(?:at|a|@|arroba)\s?[\])}}>]|\barroba\b|_at_)\s{{0,3}}{_SPOKEN_HOST}",
+        re.I,
+    ),
+    re.compile(rf"{_SPOKEN_LOCAL}(?:\s{{1,3}}arroba\s{{1,3}}|\s?[\[({{<]\s?at\s?[\])}}>]\s?){_PROVIDER}(?!\w)", re.I),
+    re.compile(
+        r"(?<![\w.+-])(?!(?:look|it|me|us|them|him|her|shop|bought|is|was|are|be|available|ordered?|found|here|online|buy|sold)\s)"
+        r"[\w.+-]+(?:\s{1,2}dot\s{1,2}[\w.+-]+){0,3}?\s{1,3}at\s{1,3}"
+        r"(?:[a-z0-9-]+(?:\s{1,3}dot\s{1,3}[a-z0-9-]+){1,3}|(?:gmail|hotmail|outlook|yahoo|icloud|protonmail)\.[a-z.]{2,6})(?!\w)",
+        re.I,
+    ),
+    re.compile(
+        rf"(?<!\w)[\w.+-]+?(?:arroba|_at_)(?:gmail|hotmail|outlook|yahoo|icloud)(?:{_DOT}|punto)?(?:com|es|net)?(?!\w)",
+        re.I,
+    ),
+)
+
+
+def _trim_quotes(text: str, start: int, end: int) -> tuple[int, int]:
+    """An address in quotes, asterisks or tildes does not begin with them."""
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip("'`*~|{!#$^.")), end
+
+
+def emails(text: str) -> Iterator[tuple[int, int]]:
+    if "@" in text:
+        for pattern in (_EMAIL, _EMAIL_ODD, _EMAIL_LOOSE):
+            for match in pattern.finditer(text):
+                yield _trim_quotes(text, *match.span())
+        for match in _EMAIL_CUE.finditer(text):
+            yield match.span("address")
+    if _SPOKEN_GATE.search(text):
+        for pattern in _EMAIL_SPOKEN:
+            for match in pattern.finditer(text):
+                yield match.span()
