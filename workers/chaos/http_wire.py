@@ -1,4 +1,4 @@
-"""HTTP/1.1 as it lies on the wire, for a proxy that passes bytes on unchanged and needs to know only where a message ends."""
+"""HTTP/1.1 as it lies on the wire, for a proxy that passes bytes on unchanged and must know only where a message ends."""
 
 import re
 import socket
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedReader
 from urllib.parse import parse_qs, urlsplit
+
+from workers.embedded.clickhouse_compression import decoded
+from workers.embedded.clickhouse_errors import ClickHouseError
 
 PIECE_BYTES = 65_536
 _MAX_HEAD_BYTES = 1 << 20
@@ -34,9 +37,8 @@ def read_request(reading: BufferedReader, client: socket.socket) -> Request | No
         client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         head = re.sub(rb"(?i)\r\nexpect:[^\r]*", b"", head)
     body = b"".join(_read_body(reading, headers, until_end=False))
-    first = _without_chunks(body) if b"chunked" in headers.get(b"transfer-encoding", b"").lower() else body
     in_url = "".join(parse_qs(urlsplit(target.decode("latin-1")).query).get("query", []))
-    sql = in_url.encode() + b"\n" + first[:_HEAD_OF_BODY_BYTES]
+    sql = in_url.encode() + b"\n" + _head_of_body(body, headers)
     return Request(method.decode("ascii"), head, body, _INSERT.match(sql) is not None)
 
 
@@ -114,14 +116,27 @@ def _read_exactly(reading: BufferedReader, size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _without_chunks(body: bytes) -> bytes:
-    """The first bytes of a chunked body, as many as tell whether it is an INSERT."""
-    data, at = b"", 0
-    while len(data) < _HEAD_OF_BODY_BYTES:
+def _head_of_body(body: bytes, headers: dict[bytes, bytes]) -> bytes:
+    """The first bytes of what the body says, where clickhouse-connect puts its INSERT; it compresses that with the data."""
+    pieces = _without_chunks(body) if b"chunked" in headers.get(b"transfer-encoding", b"").lower() else iter([body])
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1").lower()
+    said = b""
+    try:
+        for piece in decoded(pieces, encoding):
+            said += piece
+            if len(said) >= _HEAD_OF_BODY_BYTES:
+                break
+    except ClickHouseError:
+        return said  # the server refuses it: it inserts nothing
+    return said
+
+
+def _without_chunks(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while True:
         end = body.index(b"\r\n", at)
         size = int(body[at:end].split(b";")[0], 16)
         if not size:
-            break
-        data += body[end + 2 : end + 2 + size]
+            return
+        yield body[end + 2 : end + 2 + size]
         at = end + 2 + size + 2
-    return data
