@@ -1,0 +1,1 @@
+"""Proof by force: what breaks the stack on purpose, to see that no promise breaks with it."""
