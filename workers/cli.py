@@ -252,6 +252,35 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def chaos(
+    broker: Annotated[str, typer.Option(help="embedded, or kafka: Apache Kafka from `make kafka-jars`.")] = "embedded",
+    faults: Annotated[int, typer.Option(min=1, max=10_000, help="How many faults.")] = 50,
+    events: Annotated[int, typer.Option(min=100, help="How many messages are sent meanwhile.")] = 4_000,
+    workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes.")] = 3,
+    seed: Annotated[int | None, typer.Option(help="Repeats a run's faults in their order; a new one if unset.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Break everything while a known stream runs, then check every promise: nothing lost, nothing doubled. Exit 1 if not.
+
+    Kills, freezes and scales workers, kills ClickHouse and Apache Kafka, disturbs the network, crashes at every step of the
+    protocol. On a stack of its own; touches nothing else.
+
+    Example: voxpop chaos --broker kafka --faults 200 --seed 7
+    """
+    import secrets
+
+    from workers.chaos.run import ChaosRequest
+    from workers.commands.chaos import show_chaos
+
+    if broker not in ("embedded", "kafka"):
+        raise UsageError(f"there is no broker {broker!r}; take embedded or kafka")
+    chosen = secrets.randbelow(1_000_000) if seed is None else seed
+    request = ChaosRequest(broker, faults, events, workers, chosen)
+    if not show_chaos(_settings(), request, out, err, as_json=as_json):
+        raise typer.Exit(1)
+
+
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
     """The packs that can be built and those that are. Example: voxpop packs list"""

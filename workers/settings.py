@@ -2,6 +2,7 @@
 VOXPOP_CONFIG names). A nested setting's variable joins its path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
 """
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -131,6 +132,28 @@ class Settings(BaseSettings):
     @cached_property
     def cache_dir(self) -> Path:
         return self.state_dir / "cache"
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """The VOXPOP_… variables that give another process these settings, secrets included. What is unset has none."""
+    found: dict[str, str] = {}
+
+    def put(path: tuple[str, ...], model: BaseModel) -> None:
+        for name in type(model).model_fields:
+            value = getattr(model, name)
+            if isinstance(value, BaseModel):
+                put((*path, name), value)
+            elif value is not None:
+                found["VOXPOP_" + "__".join((*path, name)).upper()] = _as_variable(value)
+
+    put((), settings)
+    return found
+
+
+def _as_variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value) if isinstance(value, (tuple, bool)) else str(value)
 
 
 def usable_cpus() -> int:

@@ -16,7 +16,7 @@ from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.embedded.kafka import ApacheKafka
 from workers.embedded.process import ChildProcess
 from workers.errors import VoxpopError
-from workers.settings import Settings, usable_cpus
+from workers.settings import Settings, as_environment, usable_cpus
 from workers.store.connect import connect
 from workers.store.migrate import migrate
 from workers.store.query import ProductRow, Reader
@@ -223,20 +223,12 @@ def _local_settings(
 
 
 def _start_worker(settings: Settings, number: int, workers: int, http_port: int | None, logs: Path) -> ChildProcess:
-    environment = {
-        "VOXPOP_KAFKA__BOOTSTRAP_SERVERS": settings.kafka.bootstrap_servers,
-        "VOXPOP_KAFKA__SESSION_TIMEOUT_MS": str(settings.kafka.session_timeout_ms),
-        "VOXPOP_KAFKA__SECURITY_PROTOCOL": "PLAINTEXT",
-        "VOXPOP_CLICKHOUSE__HOST": settings.clickhouse.host,
-        "VOXPOP_CLICKHOUSE__PORT": str(settings.clickhouse.port),
-        "VOXPOP_CLICKHOUSE__USERNAME": settings.clickhouse.username,
-        "VOXPOP_CLICKHOUSE__SECURE": "false",
-        "VOXPOP_STATE_DIR": str(settings.state_dir.resolve()),
-    }
-    if settings.model.replicas is None and workers > 1:
-        environment["VOXPOP_MODEL__REPLICAS"] = str(max(1, usable_cpus() // workers))
+    model, worker = settings.model, settings.worker
+    if model.replicas is None and workers > 1:
+        model = model.model_copy(update={"replicas": max(1, usable_cpus() // workers)})
     if http_port is not None and number == 1:
-        environment["VOXPOP_WORKER__HTTP_PORT"] = str(http_port)
+        worker = worker.model_copy(update={"http_port": http_port})
+    own = settings.model_copy(update={"model": model, "worker": worker, "state_dir": settings.state_dir.resolve()})
     command = [sys.executable, "-m", "workers.cli", "worker"]
     log_file = logs / f"worker-{number}.log"
-    return ChildProcess(f"worker {number}", command, log_file=log_file, environment=environment, grace_s=40.0)
+    return ChildProcess(f"worker {number}", command, log_file=log_file, environment=as_environment(own), grace_s=40.0)

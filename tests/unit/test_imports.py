@@ -40,6 +40,7 @@ JOINING = {
     "workers.digests",
     "workers.cli",
     "workers.stack",
+    "workers.chaos",
     "workers.commands",
 }
 # Module -> the foreign floor it uses all the same, and why.

@@ -4,9 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from workers.errors import UsageError
-from workers.settings import Settings, config_file, load_settings
+from workers.settings import (
+    ClickHouseSettings,
+    KafkaSettings,
+    Settings,
+    WorkerSettings,
+    as_environment,
+    config_file,
+    load_settings,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -158,3 +167,15 @@ def test_settings_cannot_be_changed_once_loaded() -> None:
         settings.log_level = "error"
     with pytest.raises(ValueError, match="frozen"):
         settings.kafka.partitions = 9
+
+
+def test_settings_handed_to_another_process_are_the_same_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Settings(
+        kafka=KafkaSettings(topics=("a", "b"), sasl_password=SecretStr(SECRET)),
+        clickhouse=ClickHouseSettings(password=SecretStr(SECRET), secure=True, ca_file=Path("/ca.pem")),
+        worker=WorkerSettings(linger_ms=0, http_port=0),
+    )
+    monkeypatch.setenv("VOXPOP_WORKER__LINGER_MS", "777")  # what the other process inherits gives way
+    for name, value in as_environment(given).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == given

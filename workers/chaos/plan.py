@@ -1,0 +1,87 @@
+"""Which faults, in which order, against what: drawn from a seed alone, so that a failing run can be repeated."""
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+from workers.chaos.proxy import FaultKind
+from workers.failpoints import FAILPOINTS
+
+SESSION_S = 3.0  # the group's session timeout in a chaos run
+
+
+class Kind(StrEnum):
+    """What is done to whom."""
+
+    KILL_WORKER = "kill_worker"  # SIGKILL, started again at once
+    FREEZE_WORKER = "freeze_worker"  # SIGSTOP for a while, at times longer than its session
+    FAILPOINT = "failpoint"  # dies or freezes at a named place in the code
+    SCALE_UP = "scale_up"  # a worker more, for a while
+    SCALE_DOWN = "scale_down"  # SIGTERM, a clean stop; started again later
+    KILL_CLICKHOUSE = "kill_clickhouse"  # SIGKILL, started again over its data
+    KILL_BROKER = "kill_broker"  # likewise; only where the broker keeps its data
+    NETWORK = "network"  # one of the proxy's faults between the workers and ClickHouse
+
+
+_WEIGHTS = {
+    Kind.KILL_WORKER: 5,
+    Kind.FREEZE_WORKER: 4,
+    Kind.FAILPOINT: 8,
+    Kind.SCALE_UP: 2,
+    Kind.SCALE_DOWN: 2,
+    Kind.KILL_CLICKHOUSE: 2,
+    Kind.KILL_BROKER: 1,
+    Kind.NETWORK: 9,
+}
+_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # that one is met while scaling down
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFault:
+    """`after_s` since the fault before it; `worker` counts over those that run; `seconds` is how long it lasts."""
+
+    number: int
+    kind: Kind
+    after_s: float
+    worker: int
+    seconds: float
+    place: str = ""
+    action: str = ""
+    passes: int = 1
+    network: FaultKind | None = None
+    requests: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the report counts it under."""
+        if self.kind is Kind.FAILPOINT:
+            return f"{self.kind}:{self.place}:{self.action}"
+        return f"{self.kind}:{self.network}" if self.network else str(self.kind)
+
+
+def make_plan(
+    seed: int, faults: int, *, broker_restarts: bool, kinds: tuple[Kind, ...] = tuple(Kind), gap_s: float = 1.5
+) -> list[PlannedFault]:
+    """`faults` of them; the same for the same arguments. `gap_s` is the mean time between two."""
+    draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
+    usable = [kind for kind in kinds if broker_restarts or kind is not Kind.KILL_BROKER]
+    weights = [_WEIGHTS[kind] for kind in usable]
+    return [_fault(draw, number, draw.choices(usable, weights)[0], gap_s) for number in range(1, faults + 1)]
+
+
+def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float) -> PlannedFault:
+    """Draws the same number of values for each kind, so that one fault's kind does not move those after it."""
+    after_s = draw.uniform(0.25, 1.75) * gap_s
+    worker, place, action = draw.randrange(1_000), draw.choice(_PLACES), draw.choice(("kill", "kill", "stop"))
+    passes, network = draw.randint(1, 4), draw.choice(tuple(FaultKind))
+    short, longer = draw.uniform(0.2, 2.0), draw.uniform(1.1, 1.6) * SESSION_S
+    outlives_session, requests = draw.random() < 0.4, draw.randint(1, 6)
+    if kind is Kind.FAILPOINT:
+        if place == "polled":
+            passes *= 25  # passed many times a second
+        return PlannedFault(number, kind, after_s, worker, longer if outlives_session else short, place, action, passes)
+    if kind is Kind.FREEZE_WORKER:
+        return PlannedFault(number, kind, after_s, worker, longer if outlives_session else short)
+    if kind is Kind.NETWORK:
+        return PlannedFault(number, kind, after_s, worker, short, network=network, requests=requests)
+    return PlannedFault(number, kind, after_s, worker, short)
