@@ -142,6 +142,14 @@ def test_a_wrong_setting_is_named_from_kafkas_own_words(tmp_path: Path, start_ka
         assert len(str(told.value).splitlines()) == 1
 
 
+def test_a_cluster_id_that_begins_with_a_dash_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_kafka: StartKafka
+) -> None:
+    monkeypatch.setattr(module, "_cluster_id", lambda: "-AAAAAAAQAAAAAAAAAAAAQ")
+    with start_kafka(tmp_path) as kafka:
+        assert "cluster.id=-AAAAAAAQAAAAAAAAAAAAQ" in (kafka.data_dir / "log" / "meta.properties").read_text()
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_in_the_foreground_it_prints_its_address_and_ends_with_a_signal(
     tmp_path: Path, start_kafka: StartKafka, end: signal.Signals

@@ -216,14 +216,19 @@ def _format_if_new(java: str, jars: Path, data_dir: Path) -> None:
     (data_dir / "jars").write_text(str(jars.resolve()))
     if (_log_dir(data_dir) / "meta.properties").exists():
         return
-    cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    words = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", "server.properties"]
+    words = ["kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "--config=server.properties"]
     done = subprocess.run(  # noqa: S603 - our own command, no shell
         _command(java, jars, data_dir, words), cwd=data_dir, capture_output=True, text=True, timeout=60
     )
     if done.returncode:
-        said = _cause((done.stderr + done.stdout).splitlines()) or "it gave no reason"
-        raise EmbeddedError(f"{data_dir} cannot be formatted for Apache Kafka: {said}")
+        lines = (done.stdout + done.stderr).strip().splitlines()
+        said = _cause(lines) or (lines[-1].strip() if lines else "it wrote nothing")
+        raise EmbeddedError(f"{data_dir} cannot be formatted for Apache Kafka (exit code {done.returncode}): {said}")
+
+
+def _cluster_id() -> str:
+    """A new id in Kafka's spelling of a UUID. One in 64 begins with a dash: an option's value must be joined to it."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def _command(java: str, jars: Path, data_dir: Path, words: list[str]) -> list[str | Path]:
@@ -292,6 +297,8 @@ def _cause(lines: list[str]) -> str:
 def main() -> None:
     """Serve until SIGTERM or SIGINT. Exits with 1 and one line on standard error when it cannot."""
     parser = argparse.ArgumentParser(
+        prog="python -m workers.embedded.kafka",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Apache Kafka on loopback, in the foreground, until Ctrl-C.",
         epilog="example: python -m workers.embedded.kafka --data .voxpop/kafka/data --port 9092",
     )
