@@ -18,18 +18,21 @@ WORKER_COMMAND = (sys.executable, "-m", "workers.cli", "worker")
 
 @dataclass(slots=True)
 class Slot:
-    """A place for one worker. `wanted` is False while it is scaled down; `armed` names what its present process may meet."""
+    """A place for one worker. `wanted` is False while it is scaled down; `armed` names what its present process may meet,
+    `hold_s` how long it then stays frozen."""
 
     number: int
     process: ChildProcess | None = None
     wanted: bool = True
     armed: str = ""
+    hold_s: float = 0.0
     frozen_until: float = 0.0
     asked_to_stop: bool = False
 
 
 class Fleet:
-    """Used by one thread. `unexpected` are the last words of workers that ended without having been made to."""
+    """Used by one thread. `unexpected` are the last words of workers that ended without having been made to, `fired` the
+    failpoints that were met."""
 
     def __init__(self, settings: Settings, logs: Path, command: Sequence[str] = WORKER_COMMAND) -> None:
         self._environment = as_environment(settings)
@@ -37,16 +40,18 @@ class Fleet:
         self._command = command
         self.slots: list[Slot] = []
         self.unexpected: Counter[str] = Counter()
+        self.fired: Counter[str] = Counter()
 
-    def add(self) -> Slot:
+    def add(self, failpoints: str = "", hold_s: float = 0.0) -> Slot:
         """A worker more."""
         slot = Slot(len(self.slots) + 1)
         self.slots.append(slot)
-        self.start(slot)
+        self.start(slot, failpoints, hold_s)
         return slot
 
-    def start(self, slot: Slot, failpoints: str = "") -> None:
+    def start(self, slot: Slot, failpoints: str = "", hold_s: float = 0.0) -> None:
         """Starts a worker in an empty slot; with `failpoints` armed when given."""
+        slot.hold_s = hold_s
         slot.armed, slot.wanted, slot.frozen_until, slot.asked_to_stop = failpoints, True, 0.0, False
         slot.process = ChildProcess(
             f"worker {slot.number}",
@@ -92,6 +97,14 @@ class Fleet:
             return False
         return status.rpartition(")")[2].split()[:1] == ["T"]
 
+    def hold_at_failpoints(self, now: float) -> list[Slot]:
+        """The workers that a failpoint has frozen since the last call; the caller wakes each after its `hold_s`."""
+        frozen = [slot for slot in self.slots if slot.armed and not slot.frozen_until and self.is_stopped(slot)]
+        for slot in frozen:
+            slot.frozen_until = now + slot.hold_s
+            self.fired[slot.armed.partition("@")[0]] += 1
+        return frozen
+
     def running(self) -> list[Slot]:
         """The slots whose worker runs and is meant to."""
         return [slot for slot in self.slots if slot.wanted and slot.process is not None and slot.process.running]
@@ -103,7 +116,9 @@ class Fleet:
         for slot in ended:
             assert slot.process is not None  # noqa: S101 - just looked
             killed_by_failpoint = slot.armed and slot.process.exit_code == 128 + signal.SIGKILL
-            if not (slot.asked_to_stop or killed_by_failpoint):
+            if killed_by_failpoint:
+                self.fired[slot.armed.partition("@")[0]] += 1
+            elif not slot.asked_to_stop:
                 self.unexpected[f"worker {slot.number}: {slot.process.last_words()[:200]}"] += 1
             slot.process = None
         for slot in self.slots:

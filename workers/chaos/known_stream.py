@@ -10,7 +10,7 @@ from workers.stream.produce import Outgoing
 TOPIC = "voxpop.reviews"
 SOURCE = "chaos"
 PRODUCTS = tuple(f"Product {letter}" for letter in "ABCDEFGHI")
-_MONTHS = ("2026-07", "2026-08", "2026-09")  # blocks fall into several table partitions
+_MONTHS = tuple(f"2026-{month:02}" for month in range(1, 9))  # so blocks fall into several table partitions
 _TEXTS = (
     "I love it, great sound",
     "The battery is terrible",

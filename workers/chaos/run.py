@@ -43,14 +43,18 @@ SMALL_BLOCKS = WorkerSettings(block_records=32, linger_ms=50, lease_s=8, insert_
 
 @dataclass(frozen=True, slots=True)
 class ChaosRequest:
-    """What to run. `events` are sent evenly over the time that the faults take."""
+    """What to run. `events` are sent evenly over the time that the faults take, or over `seconds`.
+
+    `armed`: failpoints, as in VOXPOP_FAILPOINTS, that the first workers start with, and how long one stays frozen (seconds).
+    """
 
     broker: str
     faults: int
     events: int
     workers: int
     seed: int
-    kinds: tuple[Kind, ...] = tuple(Kind)
+    armed: Sequence[tuple[str, float]] = ()
+    seconds: float = 5.0
     plain_stream: bool = False
     gap_s: float = 1.5
     worker: WorkerSettings = SMALL_BLOCKS
@@ -171,21 +175,15 @@ class _Run:
 
     def _rate(self) -> float:
         """Events a second such that they last as long as the faults: at least for a few seconds."""
-        return self._request.events / max(5.0, self._request.faults * self._request.gap_s)
+        return self._request.events / max(self._request.seconds, self._request.faults * self._request.gap_s)
 
     def go(self) -> None:
         """Produces, faults, settles, checks. Raises `VoxpopError` when the stack does not settle."""
-        for _ in range(self._request.workers):
-            self._fleet.add()
+        for failpoints, hold_s in (*self._request.armed, *[("", 0.0)] * self._request.workers)[: self._request.workers]:
+            self._fleet.add(failpoints, hold_s)
         self._feed.start()
         restarts = isinstance(self._broker, ApacheKafka)
-        plan = make_plan(
-            self._request.seed,
-            self._request.faults,
-            broker_restarts=restarts,
-            kinds=self._request.kinds,
-            gap_s=self._request.gap_s,
-        )
+        plan = make_plan(self._request.seed, self._request.faults, broker_restarts=restarts, gap_s=self._request.gap_s)
         self._wait_for_first_row()
         for fault in plan:
             self._watch(fault.after_s)
@@ -218,17 +216,10 @@ class _Run:
         self._later = [(at, action) for at, action in self._later if at > now]
         for action in due:
             action()
-        for slot in self._fleet.slots:
-            if slot.armed and not slot.frozen_until and self._fleet.is_stopped(slot):
-                slot.frozen_until = now + self._hold(slot)
-                self._do_later(self._hold(slot), lambda slot=slot: self._fleet.wake(slot))  # type: ignore[misc]
+        for slot in self._fleet.hold_at_failpoints(now):
+            self._do_later(slot.hold_s, lambda slot=slot: self._fleet.wake(slot))  # type: ignore[misc]
         self._fleet.start_again_what_ended()
         self._note_recovery(now)
-
-    @staticmethod
-    def _hold(slot: Slot) -> float:
-        """How long a worker frozen by a failpoint stays so: every other one for longer than its session."""
-        return SESSION_S * 1.3 if slot.number % 2 else 1.0
 
     def _do_later(self, seconds: float, action: Callable[[], None]) -> None:
         self._later.append((time.monotonic() + seconds, action))
@@ -286,7 +277,7 @@ class _Run:
                 self._do_later(fault.seconds, lambda: self._want_again(slot))
             case Kind.FAILPOINT:
                 self._fleet.kill(slot)
-                self._fleet.start(slot, f"{fault.place}={fault.action}@{fault.passes}")
+                self._fleet.start(slot, f"{fault.place}={fault.action}@{fault.passes}", fault.seconds)
         return True
 
     def _want_again(self, slot: Slot) -> None:
@@ -341,7 +332,9 @@ class _Run:
 
     def _check(self) -> None:
         report, expected = self.report, self._stream.expected
-        report.faults, report.faults_by_kind = self._counts.total(), dict(sorted(self._counts.items()))
+        met = Counter({f"failpoint:{name}": count for name, count in self._fleet.fired.items()})
+        report.faults_by_kind = dict(sorted((self._counts + met).items()))
+        report.faults = sum(report.faults_by_kind.values())
         report.messages, report.resends, report.updates = self._feed.sent, expected.resends, expected.updates
         report.malformed = sum(expected.malformed.values())
         report.unexpected_ends = dict(self._fleet.unexpected)
