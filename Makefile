@@ -3,12 +3,13 @@
 PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version) 2>/dev/null)) python3)
 BIN := .venv/bin
 SETUP := pyproject.toml constraints.txt
-TESTS ?= tests
+TESTS ?= tests/unit tests/integration
 KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
+CHAOS_FAULTS ?= 12
 
-.PHONY: run test install packs lint kafka kafka-jars test-kafka clean
+.PHONY: run test install packs lint kafka kafka-jars test-kafka test-chaos clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -24,6 +25,12 @@ test: .venv/installed-for-tests packs lint
 # The same promises on Apache Kafka itself. Needs Java 17 or newer, and Maven once.
 test-kafka: .venv/installed-for-tests packs kafka-jars
 	VOXPOP_TEST_BROKER=kafka $(BIN)/pytest $(KAFKA_TESTS)
+
+# Breaks everything while a known stream runs, with a new seed each time (it is printed), and the protocol itself.
+test-chaos: .venv/installed-for-tests packs kafka-jars
+	$(BIN)/pytest tests/chaos
+	$(BIN)/voxpop chaos --broker embedded --faults $(CHAOS_FAULTS) --events 1200
+	$(BIN)/voxpop chaos --broker kafka --faults $(CHAOS_FAULTS) --events 1200
 
 kafka: .venv/installed kafka-jars
 	@$(BIN)/python -m workers.embedded.kafka --data .voxpop/kafka/data --port $(KAFKA_PORT)

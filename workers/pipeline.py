@@ -40,6 +40,7 @@ from workers.slm.build import ensure_pack
 from workers.store.connect import StoreUnavailable, connect
 from workers.store.query import EventKey, Reader, StoredVersion
 from workers.store.server_clock import ServerClock
+from workers.store.windows import check_windows, deduplication_windows
 from workers.store.write import Writer
 from workers.stream.bad_share import BadShare
 from workers.stream.blocks import Block, Message, now_s
@@ -451,6 +452,7 @@ def run_worker(settings: Settings) -> None:
     """
     judge = build_judge(settings)
     with connect(settings.clickhouse) as reading, connect(settings.clickhouse) as writing:
+        check_windows(deduplication_windows(reading, settings.clickhouse), settings.clickhouse)
         ensure_topics(settings.kafka)
         producer = AcknowledgedProducer(settings.kafka)
         reader, writer = Reader(reading, settings.clickhouse), Writer(writing, settings.clickhouse)

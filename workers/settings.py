@@ -54,7 +54,7 @@ class ClickHouseSettings(_Section):
     deduplication_window: int = Field(
         default=10_000,
         ge=100,
-        description="Blocks whose tokens each table remembers; at least as many as can be in doubt.",
+        description="Inserts that each table remembers (one a block and month); see deploy/DELIVERY.md.",
     )
 
 

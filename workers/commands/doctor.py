@@ -16,11 +16,13 @@ from workers.settings import Settings
 from workers.slm.packs import verify_pack
 from workers.store.connect import connect
 from workers.store.migrate import shipped_migrations
+from workers.store.windows import busiest_parts_a_second, check_windows, deduplication_windows
 from workers.stream.connect import connect_admin
 from workers.stream.topics import topic_settings
 
 BROKER_WAIT_S = 5.0
 MAX_SKEW_S = 5.0
+SAFETY = 4  # times a lease that the deduplication windows must cover at the busiest
 MIN_FREE_BYTES = 2_000_000_000
 
 
@@ -35,17 +37,8 @@ class Finding:
 
 def examine(settings: Settings) -> list[Finding]:
     """Looks at everything; one failure does not hide the next."""
-    checks: list[tuple[str, Callable[[Settings], str]]] = [
-        ("broker", _broker),
-        ("ClickHouse", _clickhouse),
-        ("clock", _clock),
-        ("deduplication", _deduplication),
-        ("pack", _pack),
-        ("taxonomy", _taxonomy),
-        ("disk", _disk),
-    ]
     findings = []
-    for name, check in checks:
+    for name, check in CHECKS.items():
         try:
             findings.append(Finding(name, True, check(settings)))
         except (VoxpopError, TaxonomyError) as error:
@@ -98,17 +91,23 @@ def _clock(settings: Settings) -> str:
 
 
 def _deduplication(settings: Settings) -> str:
+    """A worker that has lost a partition may still insert until its lease ends: others must not write more than the tables
+    remember in that time."""
     with connect(settings.clickhouse) as client:
-        sql = "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() AND name = 'insights'"
-        rows = list(client.query(sql).result_rows)
-    wanted = settings.clickhouse.deduplication_window
-    if not rows or f"non_replicated_deduplication_window = {wanted}" not in rows[0][0]:
+        check_windows(deduplication_windows(client, settings.clickhouse), settings.clickhouse)
+        rate = busiest_parts_a_second(client, settings.clickhouse)
+    window, lease_s = settings.clickhouse.deduplication_window, settings.worker.lease_s
+    said = f"tables remember {window:,} inserts"
+    if not rate:
+        return f"{said}: enough for {window / lease_s:,.0f} a second"
+    covered_s = window / rate
+    if covered_s < SAFETY * lease_s:
         raise VoxpopError(
-            f"the table insights does not remember {wanted:,} blocks; ALTER TABLE … MODIFY SETTING"
-            f" non_replicated_deduplication_window = {wanted} on it and on its views' targets"
+            f"{said}, which the busiest ten seconds of the last day would fill in {covered_s:.0f} s, while a lease lasts"
+            f" {lease_s:.0f} s; set VOXPOP_CLICKHOUSE__DEDUPLICATION_WINDOW to {int(2 * SAFETY * lease_s * rate):,} and run:"
+            " voxpop migrate"
         )
-    messages = wanted * settings.worker.block_records
-    return f"tables remember {wanted:,} blocks: up to {messages:,} messages may come between a block and its repetition"
+    return f"{said}: {covered_s:,.0f} s at the last day's busiest, and a lease lasts {lease_s:.0f} s"
 
 
 def _pack(settings: Settings) -> str:
@@ -131,3 +130,14 @@ def _disk(settings: Settings) -> str:
     if free < MIN_FREE_BYTES:
         raise VoxpopError(f"only {free / 1e9:.1f} GB are free at {where}; make room or set VOXPOP_STATE_DIR")
     return f"{free / 1e9:.0f} GB free at {where}"
+
+
+CHECKS: dict[str, Callable[[Settings], str]] = {
+    "broker": _broker,
+    "ClickHouse": _clickhouse,
+    "clock": _clock,
+    "deduplication": _deduplication,
+    "pack": _pack,
+    "taxonomy": _taxonomy,
+    "disk": _disk,
+}

@@ -19,6 +19,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from workers.settings import Settings
 from workers.store.connect import StoreRefused, StoreUnavailable, connect, explain
+from workers.store.windows import resize_windows
 
 STALE_AFTER_S = 60.0
 _TABLE_EXISTS = 57
@@ -65,6 +66,8 @@ def migrate(
 ) -> list[Migration]:
     """Applies what is missing and returns it. Safe to call from any number of processes at once.
 
+    Also gives every table the deduplication window of the settings.
+
     Raises `StoreRefused` when an applied file has changed since, or the server refuses a statement; `StoreUnavailable`
     when ClickHouse cannot be reached or another process holds the lock for longer than `lock_timeout_s` seconds.
     """
@@ -78,14 +81,15 @@ def migrate(
                 "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String, sha256 String,"
                 " applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY number"
             )
-            if not _missing(client, shipped):
-                return []
-            with _lock(client, lock_timeout_s):
-                missing = _missing(client, shipped)
-                for migration in missing:
-                    _apply(client, migration, settings)
-                    on_applied(migration)
-                return missing
+            missing = _missing(client, shipped)
+            if missing:
+                with _lock(client, lock_timeout_s):
+                    missing = _missing(client, shipped)
+                    for migration in missing:
+                        _apply(client, migration, settings)
+                        on_applied(migration)
+            resize_windows(client, settings.clickhouse)
+            return missing
     except ClickHouseError as error:
         raise explain(error, settings.clickhouse) from error
 

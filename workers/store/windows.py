@@ -1,0 +1,59 @@
+"""How many inserts each table remembers, so that a repeated one is recognised; whether that is as many as is asked for."""
+
+import re
+from collections.abc import Mapping
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from workers.settings import ClickHouseSettings
+from workers.store.connect import StoreRefused, explain
+
+_WINDOW = re.compile(r"non_replicated_deduplication_window = (\d+)")
+
+
+def deduplication_windows(client: Client, settings: ClickHouseSettings) -> dict[str, int]:
+    """Table -> inserts that it remembers, of the tables that remember any. Raises `StoreUnavailable` or `StoreRefused`."""
+    sql = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
+    try:
+        rows = client.query(sql).result_rows
+    except ClickHouseError as error:
+        raise explain(error, settings) from error
+    found = {str(name): _WINDOW.search(str(query)) for name, query in rows}
+    return {name: int(match[1]) for name, match in found.items() if match}
+
+
+def resize_windows(client: Client, settings: ClickHouseSettings) -> list[str]:
+    """Makes every table remember as many as the settings ask for; the tables changed. Raises like the above."""
+    wanted = settings.deduplication_window
+    changed = [name for name, window in deduplication_windows(client, settings).items() if window != wanted]
+    for name in changed:
+        try:
+            client.command(f"ALTER TABLE `{name}` MODIFY SETTING non_replicated_deduplication_window = {wanted}")
+        except ClickHouseError as error:
+            raise explain(error, settings) from error
+    return changed
+
+
+def check_windows(windows: Mapping[str, int], settings: ClickHouseSettings) -> None:
+    """Raises `StoreRefused` when a table remembers fewer parts than the settings say, or none."""
+    wanted = settings.deduplication_window
+    short = sorted(name for name, window in windows.items() if window < wanted)
+    if "insights" not in windows or short:
+        raise StoreRefused(
+            f"{', '.join(short) or 'insights'} remembers fewer than {wanted:,} inserts, so a repeated block could count"
+            " twice; run: voxpop migrate"
+        )
+
+
+def busiest_parts_a_second(client: Client, settings: ClickHouseSettings) -> float:
+    """The most parts a second that `insights` was given over ten seconds of the last day; 0 when it was given none."""
+    sql = (
+        "SELECT max(parts) / 10 FROM"
+        " (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) AS parts FROM insights"
+        "  WHERE ingested_at > now() - INTERVAL 1 DAY GROUP BY toStartOfInterval(ingested_at, INTERVAL 10 SECOND))"
+    )
+    try:
+        return float(next(iter(client.query(sql).result_rows))[0] or 0)
+    except ClickHouseError as error:
+        raise explain(error, settings) from error
