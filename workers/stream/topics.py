@@ -4,7 +4,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient
 from kafka.admin import NewPartitions, NewTopic
-from kafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
+from kafka.errors import IncompatibleBrokerVersion, InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from workers.settings import KafkaSettings
 from workers.stream.connect import ENVELOPE_BYTES, connect_admin, unavailable
@@ -83,8 +83,8 @@ def _grow(admin: KafkaAdminClient, wanted: dict[str, int], known: dict[str, int]
         return
     try:
         admin.create_partitions(small)
-    except InvalidPartitionsError:
-        return  # another process was faster
+    except (InvalidPartitionsError, IncompatibleBrokerVersion):
+        return  # another process was faster; or it is the embedded broker, which takes offsets of partitions it lacks
 
 
 def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: KafkaSettings) -> None:
