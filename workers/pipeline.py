@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 import structlog
@@ -69,7 +69,8 @@ class BlockResult:
     """A block sorted into what it holds.
 
     `events`, `superseded`, `letters` and `resends` together are the block's messages; `events` become `insights`. `replaced`
-    are the stored versions that the block's events are updates of, `inserted` the offsets known to be in.
+    are the stored versions that the block's events are updates of, `inserted` the offsets known to be in, `retracted` the
+    rows of its events, wherever they lie, whose figures have been taken off.
     """
 
     block: Block
@@ -80,6 +81,7 @@ class BlockResult:
     letters: list[DeadLetter] = field(default_factory=list)
     insights: list[Insight] = field(default_factory=list)
     inserted: set[int] = field(default_factory=set)
+    retracted: set[Position] = field(default_factory=set)
     token: str = ""
 
 
@@ -161,13 +163,14 @@ class BlockProcessor:
         if not window_days:
             return
         keys = {_key(event) for result in results for _, event in result.events}
+        self._note_retracted(results)
         stored = self._until_done("resends", lambda: self._reader.stored_versions(keys, window_days))
         fresh: list[_Fresh] = []
         seen: set[tuple[EventKey, str]] = set()
         for result in results:
             for message, event in result.events:
                 key, content = _key(event), event.content_hash
-                others = [v for v in stored.get(key, ()) if not _own_earlier_row(result.block, v.position)]
+                others = _versions_before(result, message.offset, stored.get(key, ()))
                 if (key, content) in seen or any(v.content_hash in ("", content) for v in others):
                     result.resends += 1
                     continue
@@ -181,6 +184,13 @@ class BlockProcessor:
                 each.result.replaced += each.others
             else:
                 each.result.superseded.append((each.message, each.event))
+
+    def _note_retracted(self, results: Sequence[BlockResult]) -> None:
+        """What has been taken off the aggregates already of the events of repeated blocks."""
+        for result in results:
+            if result.block.repeated and result.events:
+                keys = {_key(event) for _, event in result.events}
+                result.retracted = self._until_done("resends", lambda keys=keys: self._reader.retracted(keys))  # type: ignore[misc]
 
     def _analyze(self, results: Sequence[BlockResult]) -> None:
         analyses = iter(self._judge.judge_events([event for result in results for _, event in result.events]))
@@ -205,9 +215,9 @@ class BlockProcessor:
             if block.repeated:
                 self._leave_out_inserted(result)
             if result.replaced:
-                old = self._until_done("retract", lambda: self._reader.rows_to_retract(result.replaced))
+                old = self._rows_to_retract(result)
                 self._insert(
-                    block, lambda lease: self._writer.insert_retractions(old, f"{result.token}:old", lease, now)
+                    block, lambda lease: self._writer.insert_retractions(old, f"{block.token}:old", lease, now)
                 )
             insights = [insight for insight in result.insights if insight.offset not in result.inserted]
             self._insert(block, lambda lease: self._writer.insert_insights(insights, result.token, lease))
@@ -235,13 +245,28 @@ class BlockProcessor:
             "resends", lambda: self._reader.stored_offsets("dead_letters", first, block.end)
         )
         stored = self._until_done("resends", lambda: self._reader.stored_offsets("insights", first, block.end))
+        replaced = {p.offset for p in result.retracted if block.covers(*_place(p))}
         if not stored:
+            result.inserted |= replaced
             return
         parts = self._until_done("resends", lambda: self._reader.parts_inserted_since(first, block.end))
         if parts >= TOKENS_TRUSTED * window:
             log.warning("block repeated after its token may be forgotten", token=block.token, parts_since=parts)
-            result.inserted |= stored
+            result.inserted |= stored | replaced
             result.token += ":late"
+
+    def _rows_to_retract(self, result: BlockResult) -> list[Sequence[Any]]:
+        """The old rows of a block's updates, less those taken off before under a token that may be forgotten."""
+        old = self._until_done("retract", lambda: self._reader.rows_to_retract(result.replaced))
+        taken_off = [v for v in result.replaced if v.position in result.retracted]
+        if not taken_off:
+            return old
+        parts = self._until_done("retract", lambda: self._reader.parts_retracted_since(taken_off))
+        if parts < TOKENS_TRUSTED * self._settings.clickhouse.deduplication_window:
+            return old
+        log.warning("block repeated after its token may be forgotten", token=result.block.token, parts_since=parts)
+        places = {_place(position) for position in result.retracted}
+        return [row for row in old if tuple(row[2:6]) not in places]
 
     def _insert(self, block: Block, insert: Callable[[datetime], None]) -> None:
         """Repeats an insert under the block's lease until it passes. Raises `LeaseLost`, or what `_until_done` does."""
@@ -343,12 +368,25 @@ def _insight(block: Block, message: Message, event: SafeEvent, analysis: Analysi
 
 
 def _version(block: Block, message: Message, event: SafeEvent) -> StoredVersion:
-    position = Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=message.offset)
+    position = _position(block, message.offset)
     return StoredVersion(event.source, event.event_id, position, event.content_hash, event.product, event.event_time)
 
 
-def _own_earlier_row(block: Block, position: Position) -> bool:
-    return block.repeated and block.covers(position.topic, position.topic_id, position.partition, position.offset)
+def _versions_before(result: BlockResult, offset: int, stored: Sequence[StoredVersion]) -> list[StoredVersion]:
+    """The stored versions of a message's event that came before it. A repeated block's own earlier rows did not; and when
+    a newer version (of another partition) has replaced the message's own row already, none did that still counts."""
+    block = result.block
+    if _position(block, offset) in result.retracted:
+        return []
+    return [v for v in stored if not (block.repeated and block.covers(*_place(v.position)))]
+
+
+def _position(block: Block, offset: int) -> Position:
+    return Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=offset)
+
+
+def _place(position: Position) -> tuple[str, str, int, int]:
+    return position.topic, position.topic_id, position.partition, position.offset
 
 
 class Worker:

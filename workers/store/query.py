@@ -111,6 +111,19 @@ class Reader:
                 ).result_rows
         return found
 
+    def retracted(self, keys: Collection[EventKey]) -> set[Position]:
+        """Where the rows of these events lay whose figures have been taken off the aggregates."""
+        found: set[Position] = set()
+        for some in batched(sorted(keys), 500):
+            with self._explained():
+                rows = self._client.query(
+                    "SELECT topic, topic_id, partition, offset FROM retractions"
+                    " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}",
+                    parameters={"keys": [tuple(key) for key in some]},
+                ).result_rows
+            found |= {Position(topic=t, topic_id=i, partition=p, offset=o) for t, i, p, o in rows}
+        return found
+
     def stored_offsets(self, table: str, first: Position, end: int) -> set[int]:
         """Which offsets in [`first.offset`, `end`) of a partition have a row in `table`, insights or dead_letters."""
         with self._explained():
@@ -131,13 +144,14 @@ class Reader:
     def parts_inserted_since(self, first: Position, end: int) -> int:
         """How many parts `insights` has been given since the rows of [`first.offset`, `end`) of a partition came in.
 
-        A block gives a part for each month its rows fall into; a block's rows share their partition and their lease.
+        A block gives a part for each month its rows fall into; a block's rows share their partition and their time of
+        ingestion. Counted from the keys, which stay when an update removes a row.
         """
         with self._explained():
             row = next(
                 iter(
                     self._client.query(
-                        "SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM insights"
+                        "SELECT uniqExact(topic, topic_id, partition, ingested_at, toYYYYMM(event_time)) FROM event_keys"
                         " WHERE ingested_at >= (SELECT min(ingested_at) FROM insights WHERE topic = {topic:String}"
                         " AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
                         " AND offset >= {first:UInt64} AND offset < {end:UInt64})",
@@ -152,6 +166,19 @@ class Reader:
                 )
             )
         return int(row[0])
+
+    def parts_retracted_since(self, versions: Collection["StoredVersion"]) -> int:
+        """How many parts `retractions` has been given since the first of these versions was taken off."""
+        most = 0
+        for some in batched(versions, 200):
+            with self._explained():
+                rows = self._client.query(
+                    "SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM retractions"  # noqa: S608
+                    f" WHERE retracted_at >= (SELECT min(retracted_at) FROM retractions WHERE {AT_POSITIONS})",
+                    parameters=at_positions(some),
+                ).result_rows
+            most = max(most, *(int(row[0]) for row in rows))
+        return most
 
     def count(self, table: str) -> int:
         """How many rows a table of ours holds."""

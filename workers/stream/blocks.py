@@ -4,16 +4,17 @@ A block is one contiguous range of offsets [first, end) of one partition. ClickH
 token it has seen, so a block may be inserted any number of times, provided that whoever repeats it repeats exactly that
 range. Hence *declare before you insert*:
 
-1. declare: commit, through the group coordinator, `first` for the partition and `end` for the same partition of the
-   topic's intents topic. Both offsets travel in one OffsetCommit request and are fenced by the group's generation: a
-   worker that has lost the partition cannot declare. Declaring grants a lease.
+1. declare: commit, through the group coordinator, `first` for the partition and, for its two partitions of the topic's
+   intents topic, `first` and `end`. The offsets travel in one OffsetCommit request and are fenced by the group's
+   generation: a worker that has lost the partition cannot declare. Declaring grants a lease.
 2. insert the rows under the block's token while the lease runs, then dead letters and the produced messages, all
    acknowledged. A block that takes longer is declared again, which the coordinator refuses when the partition is lost.
 3. finish: commit `end` for the partition. In steady state the same commit declares the next block.
 
-A new owner reads both offsets. When the declared end lies beyond the committed offset, a block is in doubt, and the owner
-repeats exactly [committed, declared end) before it cuts blocks of its own. Without a committed offset a declared end means
-nothing: every declaration commits both, so the topic was made anew or its offsets were deleted.
+A new owner reads all three. When the committed offset is the declared first, a block is in doubt, and the owner repeats
+exactly [declared first, declared end) before it cuts blocks of its own. A declaration that begins anywhere else means
+nothing: its block was finished, or an operator has reset the offset, or the topic was made anew. What is read again then is
+cut anew, under other tokens, and the resend check keeps it from counting twice.
 
 Why a lease: tokens are remembered for the latest so-and-so many inserts, not for ever. A worker that is stopped between
 declaring and inserting, and wakes when others have written more than that, would insert its block a second time. So each
@@ -37,7 +38,7 @@ from dataclasses import dataclass, field
 from kafka import TopicPartition
 from kafka.structs import OffsetAndMetadata
 
-from workers.stream.topics import intents_topic
+from workers.stream.topics import INTENTS_EACH, intents_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,10 @@ class Block:
         return same and self.first <= offset < self.end
 
 
-def intent_partition(partition: TopicPartition) -> TopicPartition:
-    """Where the declared end of a partition's block is committed."""
-    return TopicPartition(intents_topic(partition.topic), partition.partition)
+def intent_partitions(partition: TopicPartition) -> tuple[TopicPartition, TopicPartition]:
+    """Where the first offset and the end of a partition's declared block are committed."""
+    topic, number = intents_topic(partition.topic), INTENTS_EACH * partition.partition
+    return TopicPartition(topic, number), TopicPartition(topic, number + 1)
 
 
 def settlement(done: Iterable[Block], declared: Iterable[Block]) -> dict[TopicPartition, OffsetAndMetadata]:
@@ -115,6 +117,7 @@ def settlement(done: Iterable[Block], declared: Iterable[Block]) -> dict[TopicPa
     for block in done:
         offsets[block.topic_partition] = OffsetAndMetadata(block.end, "", -1)
     for block in declared:
-        offsets[block.topic_partition] = OffsetAndMetadata(block.first, "", -1)
-        offsets[intent_partition(block.topic_partition)] = OffsetAndMetadata(block.end, "", -1)
+        first, end = intent_partitions(block.topic_partition)
+        offsets[block.topic_partition] = offsets[first] = OffsetAndMetadata(block.first, "", -1)
+        offsets[end] = OffsetAndMetadata(block.end, "", -1)
     return offsets

@@ -24,12 +24,13 @@ from kafka.structs import OffsetAndMetadata
 from workers import metrics
 from workers.failpoints import failpoint
 from workers.settings import KafkaSettings, WorkerSettings
-from workers.stream.blocks import Block, Message, intent_partition, now_s, settlement
+from workers.stream.blocks import Block, Message, intent_partitions, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
-from workers.stream.topics import topic_ids
+from workers.stream.topics import present_topics
 
 log = structlog.get_logger(__name__)
 
+IDLE_S = 1.0  # a partition without messages for so long is finished up to where it has been read
 BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused until one is cut
 LARGEST_BLOCK = 10_000  # messages: no worker ever declares a larger one (WorkerSettings.block_records)
 COMMIT_TIMEOUT_MS = 10_000
@@ -49,6 +50,7 @@ class _Partition:
     waiting_since: float = 0.0
     in_flight: Block | None = None
     position: int = 0
+    seen_id: str = ""  # of the topic, by the consumer's own metadata, which may be older or newer than `topic_id`
 
     def append(self, message: Message) -> None:
         if not self.buffer:
@@ -91,6 +93,7 @@ class BlockConsumer:
         self._worker = worker
         self._partitions: dict[TopicPartition, _Partition] = {}
         self._unloaded: set[TopicPartition] = set()
+        self._made_anew: set[TopicPartition] = set()
         self._epoch = 0
         self._rebalances = _RebalanceLog()
         try:
@@ -126,16 +129,19 @@ class BlockConsumer:
             time.sleep(timeout_s)
             return
         self._follow_rebalances()
+        self._notice_new_topics()
         for partition, batch in records.items():
             state = self._partitions.get(partition)
             if state is None:
                 continue  # not loaded yet: loading seeks back to the committed offset, so nothing is lost
             if batch[0].offset < state.position:
-                log.warning("offsets went back: the topic was made anew", partition=str(partition))
-                state = self._start_over(partition, batch[0].offset)
+                self._read_anew(partition)
+                continue
+            if batch[0].offset > state.position:
+                self._look_for_loss(partition, state)
             for record in batch:
                 state.append(_message(record))
-            state.position = batch[-1].offset + 1
+            state.position = self._read_up_to(partition, batch[-1].offset + 1)
         self._load_assigned()
         self._measure()
 
@@ -221,7 +227,9 @@ class BlockConsumer:
         first = state.in_flight.end if state.in_flight else state.first
         if state.declared_end is not None:
             return self._cut_owed(partition, state, first, state.declared_end)
-        if not state.buffer or not self._is_due(state):
+        if not state.buffer:
+            return self._cut_unseen(partition, state, first)
+        if not self._is_due(state):
             return None
         taken: list[Message] = []
         size = 0
@@ -232,6 +240,19 @@ class BlockConsumer:
             size += message.size
         return self._block(partition, state, first, taken[-1].offset + 1, taken)
 
+    def _cut_unseen(self, partition: TopicPartition, state: _Partition, first: int) -> Block | None:
+        """The block without messages that brings an idle partition's committed offset past what no consumer sees: control
+        records, aborted messages, what compaction or retention has removed."""
+        if state.in_flight or time.monotonic() - state.waiting_since < IDLE_S:
+            return None
+        state.waiting_since = time.monotonic()
+        end = self._read_up_to(partition, state.position)
+        if end <= first:
+            return None
+        self._look_for_loss(partition, state)
+        state.position = end
+        return self._block(partition, state, first, end, ())
+
     def _cut_owed(self, partition: TopicPartition, state: _Partition, first: int, end: int) -> Block | None:
         """The block that a former owner declared and did not finish, once everything below its end has been read."""
         if len(state.buffer) > LARGEST_BLOCK and state.buffer[LARGEST_BLOCK].offset < end:
@@ -240,18 +261,37 @@ class BlockConsumer:
             )
             state.declared_end = None
             return None
-        if self._read_up_to(partition, state) < end:
+        if self._read_up_to(partition, state.position) < end:
             return None
         taken = [message for message in state.buffer if message.offset < end]
         return self._block(partition, state, first, end, taken, repeated=True)
 
-    def _read_up_to(self, partition: TopicPartition, state: _Partition) -> int:
-        """The next offset to be read: past gaps, which hold no message to tell of themselves."""
+    def _read_up_to(self, partition: TopicPartition, known: int) -> int:
+        """The next offset to be read, at least `known`: past gaps, which hold no message to tell of themselves."""
         try:
             position = self._consumer.position(partition, timeout_ms=1_000)
         except (KafkaError, AssertionError):
-            return state.position
-        return max(state.position, position or 0)
+            return known
+        return max(known, position or 0)
+
+    def _look_for_loss(self, partition: TopicPartition, state: _Partition) -> None:
+        """Says so when a gap in the offsets is what retention has removed before it was read."""
+        try:
+            kept_from = self._consumer.beginning_offsets([partition])[partition]
+        except (KafkaError, AssertionError) as error:
+            log.warning("a gap in the offsets could not be looked into", partition=str(partition), error=repr(error))
+            return
+        self._say_what_is_lost(partition, state.position, kept_from)
+
+    @staticmethod
+    def _say_what_is_lost(partition: TopicPartition, first: int, kept_from: int) -> None:
+        if kept_from > first:
+            log.warning(
+                "retention has removed messages before they were read; going on where the topic begins",
+                partition=str(partition),
+                first=first,
+                kept_from=kept_from,
+            )
 
     @staticmethod
     def _block(
@@ -296,34 +336,49 @@ class BlockConsumer:
         if not self._unloaded:
             return
         self._unloaded &= self._consumer.assignment()
+        self._made_anew &= self._unloaded
         try:
-            ids = topic_ids(self._settings)
+            ids = present_topics(self._settings)
             for partition in sorted(self._unloaded):
                 self._partitions[partition] = self._load(partition, ids.get(partition.topic, ""))
                 self._unloaded.discard(partition)
+                self._made_anew.discard(partition)
         except (KafkaError, BrokerUnavailable, AssertionError) as error:
             log.warning("partitions not loaded yet; trying again", error=repr(error))
 
     def _load(self, partition: TopicPartition, topic_id: str) -> _Partition:
         """Asks the coordinator where the partition stands, and seeks there."""
-        committed = self._consumer.committed(partition)
-        declared = self._consumer.committed(intent_partition(partition))
-        first = self._consumer.beginning_offsets([partition])[partition] if committed is None else committed
-        self._consumer.seek(partition, first)
+        kept_from = self._consumer.beginning_offsets([partition])[partition]
+        anew = partition in self._made_anew  # what is committed then belongs to the old log
+        committed = None if anew else self._consumer.committed(partition)
+        declared, end = map(self._consumer.committed, intent_partitions(partition))
+        first = kept_from if committed is None else committed
+        self._consumer.seek(partition, max(first, kept_from))
         self._epoch += 1
-        owed = declared if None not in (committed, declared) and declared > first else None
+        owed = end if None not in (committed, declared, end) and declared == committed and end > first else None
         if owed is not None:
             log.info("a block is in doubt and is repeated", partition=str(partition), first=first, end=owed)
-        return _Partition(self._epoch, topic_id, first, owed, position=first)
+        self._say_what_is_lost(partition, first, kept_from)
+        seen_id = self._seen_id(partition)
+        return _Partition(self._epoch, topic_id, first, owed, position=max(first, kept_from), seen_id=seen_id)
 
-    def _start_over(self, partition: TopicPartition, first: int) -> _Partition:
-        """The state of a partition whose log was replaced. What was buffered or declared belonged to the old log."""
-        self._epoch += 1
-        self._let_go(partition)
-        topic_id = topic_ids(self._settings).get(partition.topic, "")
-        state = _Partition(self._epoch, topic_id, first, None, position=first)
-        self._partitions[partition] = state
-        return state
+    def _notice_new_topics(self) -> None:
+        """A topic that was made anew has other messages at the old offsets: it is read from its start."""
+        for partition, state in list(self._partitions.items()):
+            seen_id = self._seen_id(partition)
+            if seen_id != state.seen_id:
+                state.seen_id = seen_id
+                if seen_id not in ("", state.topic_id):
+                    self._read_anew(partition)
+
+    def _seen_id(self, partition: TopicPartition) -> str:
+        return str(self._consumer._cluster.topic_id(partition.topic) or "")
+
+    def _read_anew(self, partition: TopicPartition) -> None:
+        """Forgets a partition whose log was replaced, all that was buffered and declared; loading reads its new log."""
+        log.warning("the topic was made anew and is read from its start", partition=str(partition))
+        self._forget(partition)
+        self._made_anew.add(partition)
 
     def _pause_and_resume(self) -> None:
         paused = self._consumer.paused()

@@ -1,15 +1,21 @@
 """Our topics: which they are, and creating those that are missing."""
 
+from typing import Any
+
 from kafka import KafkaAdminClient
-from kafka.admin import NewTopic
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.admin import NewPartitions, NewTopic
+from kafka.errors import IncompatibleBrokerVersion, InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from workers.settings import KafkaSettings
 from workers.stream.connect import ENVELOPE_BYTES, connect_admin, unavailable
 
+INTENTS_EACH = (
+    2  # partitions of an intents topic for one of its source topic: a declared block's first offset and its end
+)
+
 
 def intents_topic(topic: str) -> str:
-    """The topic whose committed offsets hold the declared ends of `topic`'s blocks. It never holds a message."""
+    """The topic whose committed offsets tell `topic`'s declared blocks. It never holds a message."""
     return f"{topic}.intents"
 
 
@@ -28,15 +34,16 @@ def topic_settings(settings: KafkaSettings) -> dict[str, dict[str, str]]:
 def ensure_topics(settings: KafkaSettings) -> list[str]:
     """Creates the missing topics and returns their names. Any number of processes may do so at once.
 
-    An intents topic gets at least as many partitions as its source topic has. Raises `BrokerUnavailable`.
+    An intents topic gets `INTENTS_EACH` partitions for each of its source topic. Raises `BrokerUnavailable`.
     """
     admin = connect_admin(settings)
     try:
-        known = _partition_counts(admin)
+        known = {topic["name"]: len(topic["partitions"]) for topic in _described(admin)}
         missing = [name for name in topic_settings(settings) if name not in known]
+        wanted = _intents_wanted(settings, known)
         for name in missing:
-            partitions = known.get(name.removesuffix(".intents"), settings.partitions)
-            _create(admin, name, partitions, settings)
+            _create(admin, name, wanted.get(name, settings.partitions), settings)
+        _grow(admin, wanted, known)
     except KafkaError as error:
         raise unavailable(settings, error) from error
     finally:
@@ -44,11 +51,16 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
     return missing
 
 
-def topic_ids(settings: KafkaSettings) -> dict[str, str]:
-    """Source topic -> the broker's UUID of its present incarnation. Raises `BrokerUnavailable`."""
+def present_topics(settings: KafkaSettings) -> dict[str, str]:
+    """Source topic -> the broker's UUID of its present incarnation. Grows the intents topics after partitions were added.
+
+    Raises `BrokerUnavailable`.
+    """
     admin = connect_admin(settings)
     try:
-        described = admin.describe_topics(list(settings.topics))
+        described = _described(admin)
+        counts = {topic["name"]: len(topic["partitions"]) for topic in described}
+        _grow(admin, _intents_wanted(settings, counts), counts)
         return {topic["name"]: str(topic.get("topic_id") or "") for topic in described}
     except KafkaError as error:
         raise unavailable(settings, error) from error
@@ -56,9 +68,23 @@ def topic_ids(settings: KafkaSettings) -> dict[str, str]:
         admin.close()
 
 
-def _partition_counts(admin: KafkaAdminClient) -> dict[str, int]:
-    described = admin.describe_topics()
-    return {topic["name"]: len(topic["partitions"]) for topic in described if not topic["error_code"]}
+def _described(admin: KafkaAdminClient) -> list[dict[str, Any]]:
+    return [topic for topic in admin.describe_topics() if not topic["error_code"]]
+
+
+def _intents_wanted(settings: KafkaSettings, known: dict[str, int]) -> dict[str, int]:
+    """Intents topic -> how many partitions it needs."""
+    return {intents_topic(t): INTENTS_EACH * known.get(t, settings.partitions) for t in settings.topics}
+
+
+def _grow(admin: KafkaAdminClient, wanted: dict[str, int], known: dict[str, int]) -> None:
+    small = {name: NewPartitions(count) for name, count in wanted.items() if count > known.get(name, count)}
+    if not small:
+        return
+    try:
+        admin.create_partitions(small)
+    except (InvalidPartitionsError, IncompatibleBrokerVersion):
+        return  # another process was faster; or it is the embedded broker, which takes offsets of partitions it lacks
 
 
 def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: KafkaSettings) -> None:
