@@ -26,6 +26,7 @@ from workers.failpoints import failpoint
 from workers.settings import KafkaSettings, WorkerSettings
 from workers.stream.blocks import Block, Message, intent_partition, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
+from workers.stream.header_names import accept_any_header_name
 from workers.stream.topics import topic_ids
 
 log = structlog.get_logger(__name__)
@@ -93,6 +94,7 @@ class BlockConsumer:
         self._unloaded: set[TopicPartition] = set()
         self._epoch = 0
         self._rebalances = _RebalanceLog()
+        accept_any_header_name()
         try:
             self._consumer = KafkaConsumer(
                 **client_config(kafka),
