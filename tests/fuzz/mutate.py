@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - lists of oddities, read side by side
 """Messages that nobody should send: a seed message, and one to three things done to it.
 
 Every mutant is made from (seed, number) alone, so any one of them can be made again without the others before it.

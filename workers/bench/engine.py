@@ -1,6 +1,5 @@
 """The engine's own loop beside other runtimes on the same weights, the same texts and the same cores."""
 
-import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from workers.bench.rounds import Measured, in_turn, markdown
+from workers.bench.stopwatch import Speed, timed
 from workers.settings import Settings, usable_cpus
 from workers.slm.bert import Bert
 from workers.slm.checkpoint import read_checkpoint
@@ -35,17 +35,12 @@ def measure_engine(
         rivals, skipped = _rivals(settings, pack, threads, directory, said)
         embed: dict[str, Embed] = {OURS: encoder.encode, **rivals}  # type: ignore[dict-item]
 
-        def rate(name: str) -> Callable[[int], float]:
-            def once(_: int) -> float:
-                began = time.perf_counter()
-                embed[name](short)
-                return len(short) / (time.perf_counter() - began)
-
-            return once
+        def speed_of(name: str) -> Callable[[int], Speed]:
+            return lambda _: timed(len(short), lambda: embed[name](short))
 
         for name in embed:
             embed[name](short[:64])
-        contest = in_turn({name: rate(name) for name in embed}, rounds, said)
+        contest = in_turn({name: speed_of(name) for name in embed}, rounds, said)
     a_text = tokens / len(short)
     rows = [
         [
@@ -64,7 +59,7 @@ def measure_engine(
         "texts": len(short),
         "tokens_a_text": a_text,
         "threads": threads,
-        "rates": dict(contest.rates),
+        "speeds": contest.as_document(),
     }
     return Measured("engine", table, figures, details, skipped)
 

@@ -9,7 +9,8 @@ from typing import Any
 from kafka import KafkaConsumer
 
 from workers.bench.rounds import Measured, in_turn, markdown
-from workers.bench.runs import exactly_once_rate, own_topic
+from workers.bench.runs import exactly_once_speed, own_topic
+from workers.bench.stopwatch import Speed, Stopwatch
 from workers.bench.ways import ConstantJudge
 from workers.errors import VoxpopError
 from workers.settings import Settings
@@ -36,8 +37,8 @@ def measure_plumbing(settings: Settings, texts: Sequence[str], rounds: int, said
     """Messages a second of both on topics of the same messages, in turn."""
     judge = ConstantJudge()
     ways = {
-        "voxpop worker": lambda _: exactly_once_rate(settings, judge, texts),
-        "minimal loop": lambda _: minimal_rate(own_topic(settings, texts), len(texts)),
+        "voxpop worker": lambda _: exactly_once_speed(settings, judge, texts),
+        "minimal loop": lambda _: minimal_speed(own_topic(settings, texts), len(texts)),
     }
     contest = in_turn(ways, rounds, said)
     ratio = contest.ratio("voxpop worker", "minimal loop")
@@ -46,10 +47,14 @@ def measure_plumbing(settings: Settings, texts: Sequence[str], rounds: int, said
         ["minimal kafka-python + clickhouse-connect loop", f"{contest.median('minimal loop'):,.0f}", "1.00"],
     ]
     table = markdown(["loop", "messages/s", "ratio"], rows)
-    return Measured("plumbing", table, {"plumbing_to_minimal": ratio}, {"rounds": rounds, "rates": dict(contest.rates)})
+    figures = {
+        "plumbing_to_minimal": ratio,
+        "plumbing_to_minimal_cpu": contest.core_ratio("voxpop worker", "minimal loop"),
+    }
+    return Measured("plumbing", table, figures, {"rounds": rounds, "speeds": contest.as_document()})
 
 
-def minimal_rate(settings: Settings, count: int) -> float:
+def minimal_speed(settings: Settings, count: int) -> Speed:
     """Poll, decode, insert, commit: no validation, no dead letters, no protocol, no second topic, one thread."""
     consumer = KafkaConsumer(
         *settings.kafka.topics,
@@ -59,7 +64,8 @@ def minimal_rate(settings: Settings, count: int) -> float:
         auto_offset_reset="earliest",
         session_timeout_ms=settings.kafka.session_timeout_ms,
     )
-    done, began = 0, 0.0
+    done = 0
+    watch: Stopwatch | None = None
     deadline = time.monotonic() + FIRST_WAIT_S
     with connect(settings.clickhouse) as client:
         try:
@@ -67,7 +73,7 @@ def minimal_rate(settings: Settings, count: int) -> float:
                 if time.monotonic() > deadline:
                     raise VoxpopError(f"the minimal loop got {done} of {count} messages; see the broker's log")
                 polled = consumer.poll(timeout_ms=100)
-                began = began or (time.perf_counter() if polled else 0.0)
+                watch = watch or (Stopwatch() if polled else None)
                 rows = [_row(record) for records in polled.values() for record in records]
                 if not rows:
                     continue
@@ -75,7 +81,7 @@ def minimal_rate(settings: Settings, count: int) -> float:
                 consumer.commit()
                 done += len(rows)
                 deadline = time.monotonic() + FIRST_WAIT_S
-            return done / (time.perf_counter() - began)
+            return (watch or Stopwatch()).speed(done)
         finally:
             consumer.close(autocommit=False)
 

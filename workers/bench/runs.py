@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import orjson
 
 from workers.analyze.judge import Judge
+from workers.bench.stopwatch import Speed
 from workers.bench.ways import (
     AtLeastOnceConsumer,
     AtLeastOnceReader,
@@ -68,17 +69,17 @@ def own_topic(settings: Settings, texts: Sequence[str]) -> Settings:
     return settings.model_copy(update={"kafka": kafka})
 
 
-def exactly_once_rate(settings: Settings, judge: Judge, texts: Sequence[str]) -> float:
+def exactly_once_speed(settings: Settings, judge: Judge, texts: Sequence[str]) -> Speed:
     """Messages a second of the worker as it is."""
-    return _rate(own_topic(settings, texts), judge, len(texts), exactly_once=True)
+    return _speed(own_topic(settings, texts), judge, len(texts), exactly_once=True)
 
 
-def at_least_once_rate(settings: Settings, judge: Judge, texts: Sequence[str]) -> float:
+def at_least_once_speed(settings: Settings, judge: Judge, texts: Sequence[str]) -> Speed:
     """The same without declarations, tokens, leases and the look-up of resends."""
-    return _rate(own_topic(settings, texts), judge, len(texts), exactly_once=False)
+    return _speed(own_topic(settings, texts), judge, len(texts), exactly_once=False)
 
 
-def _rate(settings: Settings, judge: Judge, count: int, *, exactly_once: bool) -> float:
+def _speed(settings: Settings, judge: Judge, count: int, *, exactly_once: bool) -> Speed:
     meter = Meter(count)
     with connect(settings.clickhouse) as reading, connect(settings.clickhouse) as writing:
         producer = AcknowledgedProducer(settings.kafka)
@@ -101,7 +102,7 @@ def _rate(settings: Settings, judge: Judge, count: int, *, exactly_once: bool) -
         )
     if int(stored.result_rows[0][0]) != count:
         raise VoxpopError(f"{stored.result_rows[0][0]} of {count} events are stored: this run measured nothing")
-    return meter.rate
+    return meter.speed
 
 
 def _run_until_done(worker: Worker, meter: Meter) -> None:

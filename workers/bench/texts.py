@@ -14,7 +14,7 @@ LENGTHS = ((0.60, 4.6, 0.6), (0.35, 5.6, 0.7), (0.05, 7.2, 0.5))
 
 
 def built_in_texts(count: int, seed: int = 0) -> list[str]:
-    """`count` texts, no two alike: a median of some 140 characters, one in twenty above 1,000. The same for the same seed."""
+    """`count` texts, no two alike: a median of some 140 characters, one in twenty above 1,000. Repeatable."""
     rng = random.Random(seed)  # noqa: S311 - repeatable on purpose
     pieces = _sample_texts()
     shares, *_ = zip(*LENGTHS, strict=True)

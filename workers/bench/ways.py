@@ -1,7 +1,6 @@
 """The worker's own parts with one thing exchanged: the model, or the protocol. What is not said here is the worker's."""
 
 import threading
-import time
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,14 +11,13 @@ from schemas.events import Event
 from schemas.insights import Analysis, AspectMention, Evidence, Sentiment
 from workers.analyze.disguise import SafeEvent
 from workers.analyze.judge import Judge
+from workers.bench.stopwatch import Speed, Stopwatch
 from workers.settings import ClickHouseSettings, KafkaSettings, WorkerSettings
 from workers.store.query import EventKey, Reader, StoredVersion
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
 from workers.stream.blocks import Block, settlement
 from workers.stream.consume import BlockConsumer
-
-ANSWER_IS_FRESH_S = 3_600
 
 
 class ConstantJudge(Judge):
@@ -67,28 +65,25 @@ def constant_analysis(text: str) -> Analysis:
 
 
 class Meter:
-    """Counts messages whose offsets are committed. `done` is set when `expected` of them are."""
+    """Counts messages whose offsets are committed. `done` is set when `expected` of them are, and then `speed` is theirs,
+    from before the first declaration to after the last commit."""
 
     def __init__(self, expected: int) -> None:
         self.done = threading.Event()
+        self.speed = Speed(0.0, 0.0)
         self._expected, self._count = expected, 0
-        self._began = self._ended = 0.0
+        self._watch: Stopwatch | None = None
 
     def begin(self) -> None:
         """The first block is about to be declared."""
-        self._began = self._began or time.perf_counter()
+        self._watch = self._watch or Stopwatch()
 
     def add(self, blocks: Sequence[Block]) -> None:
         """These are committed."""
         self._count += sum(len(block.messages) for block in blocks)
-        if self._count >= self._expected and not self.done.is_set():
-            self._ended = time.perf_counter()
+        if self._count >= self._expected and self._watch and not self.done.is_set():
+            self.speed = self._watch.speed(self._count)
             self.done.set()
-
-    @property
-    def rate(self) -> float:
-        """Messages a second, from before the first declaration to after the last commit."""
-        return self._count / (self._ended - self._began)
 
 
 class MeteredConsumer(BlockConsumer):

@@ -1,13 +1,13 @@
 """Topic to ClickHouse by the real worker process, beside the bare encoder and heads on the same texts."""
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from urllib.request import urlopen
 
 from workers.bench.rounds import Measured, in_turn, markdown
 from workers.bench.runs import events_of
+from workers.bench.stopwatch import Speed, Stopwatch, timed
 from workers.embedded.process import free_port
 from workers.errors import VoxpopError
 from workers.settings import Settings
@@ -27,18 +27,19 @@ def measure_pipeline(
     encoder = pack.encoder(settings.model.replicas)
     heads = pack.heads
 
-    def engine(_: int) -> float:
-        began = time.perf_counter()
+    def judge_all() -> None:
         for first in range(0, len(texts), ENGINE_TEXTS):
             heads.predict(encoder.encode(texts[first : first + ENGINE_TEXTS]).pooled)
-        return len(texts) / (time.perf_counter() - began)
+
+    def engine(_: int) -> Speed:
+        return timed(len(texts), judge_all)
 
     with encoder, running_stack(settings, directory, http_port=port) as stack:
 
-        def pipeline(number: int) -> float:
-            return _stream_rate(stack, texts, topic, f"bench-{number}")
+        def pipeline(number: int) -> Speed:
+            return _stream_speed(stack, texts, topic, f"bench-{number}")
 
-        _stream_rate(stack, texts[:WARM_UP], topic, "warm-up")
+        _stream_speed(stack, texts[:WARM_UP], topic, "warm-up")
         encoder.encode(texts[:WARM_UP])
         before = _stage_seconds(port)
         contest = in_turn({"pipeline": pipeline, "engine": engine}, rounds, said)
@@ -54,15 +55,18 @@ def measure_pipeline(
     table += "\n\n" + markdown(
         ["stage of the worker", "share of its time"], [[name, f"{100 * share:.1f} %"] for name, share in shares.items()]
     )
-    details = {"rounds": rounds, "texts": len(texts), "rates": dict(contest.rates), "stage_shares": shares}
-    return Measured("pipeline", table, {"pipeline_to_engine": ratio}, details)
+    details = {"rounds": rounds, "texts": len(texts), "speeds": contest.as_document(), "stage_shares": shares}
+    figures = {"pipeline_to_engine": ratio, "pipeline_to_engine_cpu": contest.core_ratio("pipeline", "engine")}
+    return Measured("pipeline", table, figures, details)
 
 
-def _stream_rate(stack: Stack, texts: Sequence[str], topic: str, source: str) -> float:
-    summary = stack.run_stream(events_of(texts, topic, source), lambda _: None)
+def _stream_speed(stack: Stack, texts: Sequence[str], topic: str, source: str) -> Speed:
+    messages = events_of(texts, topic, source)
+    watch = Stopwatch()
+    summary = stack.run_stream(messages, lambda _: None)
     if summary.insights != len(texts):
         raise VoxpopError(f"{summary.insights} of {len(texts)} events are stored: this run measured nothing")
-    return len(texts) / summary.seconds
+    return watch.speed(len(texts))
 
 
 def _stage_seconds(port: int) -> dict[str, float]:
