@@ -41,6 +41,7 @@ JOINING = {
     "workers.cli",
     "workers.stack",
     "workers.chaos",
+    "workers.bench",
     "workers.commands",
 }
 # Module -> the foreign floor it uses all the same, and why.

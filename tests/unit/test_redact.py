@@ -18,6 +18,7 @@ from workers.analyze.redact import (
     redact_identifier,
     redact_url,
 )
+from workers.analyze.redact.folding import folded_copy
 
 REDACTOR = Redactor()
 
@@ -501,3 +502,15 @@ def test_an_author_becomes_a_keyed_pseudonym() -> None:
     assert author_pseudonym("nora", b"salt") == expected
     assert author_pseudonym("nora", b"other") != expected
     assert author_pseudonym("", b"salt") == ""
+
+
+def test_a_chain_of_glued_handles_is_redacted_at_once_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    passes: list[int] = []
+
+    def counted(text: str) -> tuple[str, list[int] | None]:
+        passes.append(len(text))
+        return folded_copy(text)
+
+    monkeypatch.setattr("workers.analyze.redact.placeholders.folded_copy", counted)
+    assert redact("@ไทย" * 500) == "[HANDLE]" * 500
+    assert len(passes) == 2, "one that finds them all, one that finds nothing more"

@@ -26,6 +26,7 @@ from workers.failpoints import failpoint
 from workers.settings import KafkaSettings, WorkerSettings
 from workers.stream.blocks import Block, Message, intent_partitions, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
+from workers.stream.header_names import accept_any_header_name
 from workers.stream.topics import present_topics
 
 log = structlog.get_logger(__name__)
@@ -96,6 +97,7 @@ class BlockConsumer:
         self._made_anew: set[TopicPartition] = set()
         self._epoch = 0
         self._rebalances = _RebalanceLog()
+        accept_any_header_name()
         try:
             self._consumer = KafkaConsumer(
                 **client_config(kafka),

@@ -70,18 +70,29 @@ def _is_company(name: str, brands: Collection[str]) -> bool:
     return False
 
 
-def _is_person(text: str, match: re.Match[str], brands: Collection[str]) -> bool:
+def _is_person(match: re.Match[str], brands: Collection[str], *, glued: bool) -> bool:
+    """`glued`: it follows a letter or a digit without a space."""
     name = match["name"]
     first = re.split(r"[.-]", name, maxsplit=1)[0]
     if first.lower() in _PROSE or _AMOUNT.match(name) or not (any(map(str.isalpha, name)) or name.isdigit()):
         return name.isdigit() and len(name) > 4
-    glued = match.start() > 0 and (text[match.start() - 1].isalnum())
     if glued and (len(name) < 4 or not name[0].isalpha()):
         return False
     tail = name[len(first) :]
     if _is_company(first, brands) and not any(char.isdigit() or char == "_" for char in tail):
         return False
     return not _is_company(name, brands)
+
+
+def _people(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
+    """Handles of people. What is glued to one of them stands alone: in a chain of them all are found at once, where one
+    more a pass would take time quadratic in its length."""
+    last_end = 0
+    for match in _HANDLE.finditer(text):
+        glued = match.start() > last_end and text[match.start() - 1].isalnum()
+        if _is_person(match, brands, glued=glued):
+            last_end = match.end()
+            yield match.span()
 
 
 def handles(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
@@ -94,5 +105,5 @@ def handles(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
                 yield match.start("name"), match.end("name") + len(rest)
         yield from (match.span() for match in _REDDIT.finditer(text) if not _is_company(match["name"], brands))
     if "@" in text:
-        yield from (match.span() for match in _HANDLE.finditer(text) if _is_person(text, match, brands))
+        yield from _people(text, brands)
     yield from (match.span("name") for match in _CUED_HANDLE.finditer(text) if not _is_company(match["name"], brands))
