@@ -1,7 +1,7 @@
 """Which faults, in which order, against what: drawn from a seed alone, so that a failing run can be repeated."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from workers.chaos.proxy import FaultKind
@@ -38,7 +38,8 @@ _PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # that one i
 
 @dataclass(frozen=True, slots=True)
 class PlannedFault:
-    """`after_s` since the fault before it; `worker` counts over those that run; `seconds` is how long it lasts."""
+    """`after_s` since the fault before it or, when it `waits`, since rows have been written again after that one: some come
+    in bursts, some meet a stack that works. `worker` counts over those that run; `seconds` is how long it lasts."""
 
     number: int
     kind: Kind
@@ -50,6 +51,7 @@ class PlannedFault:
     passes: int = 1
     network: FaultKind | None = None
     requests: int = 1
+    waits: bool = False
 
     @property
     def name(self) -> str:
@@ -73,13 +75,13 @@ def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float) -> Planne
     worker, place, action = draw.randrange(1_000), draw.choice(_PLACES), draw.choice(("kill", "kill", "stop"))
     passes, network = draw.randint(1, 4), draw.choice(tuple(FaultKind))
     short, longer = draw.uniform(0.2, 2.0), draw.uniform(1.1, 1.6) * SESSION_S
-    outlives_session, requests = draw.random() < 0.4, draw.randint(1, 6)
+    outlives_session, requests, waits = draw.random() < 0.4, draw.randint(1, 6), draw.random() < 0.4
+    fault = PlannedFault(number, kind, after_s, worker, short, waits=waits)
     if kind is Kind.FAILPOINT:
-        if place == "polled":
-            passes *= 25  # passed many times a second
-        return PlannedFault(number, kind, after_s, worker, longer if outlives_session else short, place, action, passes)
-    if kind is Kind.FREEZE_WORKER:
-        return PlannedFault(number, kind, after_s, worker, longer if outlives_session else short)
+        passes *= 25 if place == "polled" else 1  # that one is passed many times a second
+        fault = replace(fault, place=place, action=action, passes=passes)
     if kind is Kind.NETWORK:
-        return PlannedFault(number, kind, after_s, worker, short, network=network, requests=requests)
-    return PlannedFault(number, kind, after_s, worker, short)
+        fault = replace(fault, network=network, requests=requests)
+    if kind in (Kind.FAILPOINT, Kind.FREEZE_WORKER) and outlives_session:
+        fault = replace(fault, seconds=longer)
+    return fault

@@ -35,6 +35,8 @@ from workers.stream.topics import ensure_topics
 
 TICK_S = 0.05
 LOOK_S = 0.2  # between two looks at how many rows there are
+FAULTS_AHEAD = 4  # the feed waits for the faults: events must flow until the last of them
+RECOVERY_LIMIT_S = 20.0
 START_LIMIT_S = 90.0
 SETTLE_LIMIT_S = 300.0  # after the last fault and the last event, everything must have come through within this
 # Small blocks and short leases: many steps of the protocol a second, many chances for a fault to meet one.
@@ -165,7 +167,7 @@ class _Run:
         self._request, self._settings, self._reader = request, settings, reader
         self._broker, self._clickhouse, self._proxy, self._fleet = broker, clickhouse, proxy, fleet
         self._stream = KnownStream(request.seed, request.events, plain=request.plain_stream)
-        self._feed = _Feed(self._stream, settings, rate=self._rate())
+        self._feed = _Feed(self._stream, settings, events=request.events, rate=self._rate())
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._counts: Counter[str] = Counter()
         self._waiting_since: list[float] = []
@@ -184,12 +186,17 @@ class _Run:
         self._feed.start()
         restarts = isinstance(self._broker, ApacheKafka)
         plan = make_plan(self._request.seed, self._request.faults, broker_restarts=restarts, gap_s=self._request.gap_s)
+        self._feed.allow(0.2)
         self._wait_for_first_row()
         for fault in plan:
+            self._feed.allow((fault.number + FAULTS_AHEAD) / len(plan))
+            if fault.waits:
+                self._wait_until_rows_grow()
             self._watch(fault.after_s)
             self._apply(fault)
             if fault.number % 10 == 0:
                 self.say(f"fault {fault.number}/{len(plan)} · sent {self._feed.sent:,} · rows {self._rows:,}")
+        self._feed.allow(1.0)
         self._settle()
         self._check()
 
@@ -198,6 +205,12 @@ class _Run:
         while not self._rows:
             if time.monotonic() > deadline:
                 raise VoxpopError(f"no worker wrote a row within {START_LIMIT_S:.0f} s; look into the logs")
+            self._watch(TICK_S)
+
+    def _wait_until_rows_grow(self) -> None:
+        """After the fault before this one; not for ever, since it may have been the last event that it met."""
+        deadline = time.monotonic() + RECOVERY_LIMIT_S
+        while self._waiting_since and time.monotonic() < deadline:
             self._watch(TICK_S)
 
     def _watch(self, seconds: float) -> None:
@@ -364,9 +377,10 @@ class _Run:
 class _Feed(threading.Thread):
     """Produces the stream at an even rate, through outages of the broker: what was not acknowledged is sent again."""
 
-    def __init__(self, stream: KnownStream, settings: Settings, *, rate: float) -> None:
+    def __init__(self, stream: KnownStream, settings: Settings, *, events: int, rate: float) -> None:
         super().__init__(name="chaos-feed", daemon=True)
-        self._stream, self._settings, self._rate = stream, settings, rate
+        self._stream, self._settings, self._events, self._rate = stream, settings, events, rate
+        self._allowed = 0.0
         self.sent = 0
         self.ends: dict[TopicPartition, int] = {}
         self._error: Exception | None = None
@@ -377,13 +391,17 @@ class _Feed(threading.Thread):
         except Exception as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
             self._error = error
 
+    def allow(self, share: float) -> None:
+        """How much of the stream may have been sent."""
+        self._allowed = share
+
     def raise_what_stopped_it(self) -> None:
         """Raises what ended the feed early, if anything did."""
         if self._error is not None:
             raise VoxpopError(f"the feed of the chaos run ended early: {self._error}") from self._error
 
     def _produce(self) -> None:
-        started = time.monotonic()
+        due = time.monotonic()
         producer = AcknowledgedProducer(self._settings.kafka)
         messages = iter(self._stream)
         try:
@@ -397,6 +415,9 @@ class _Feed(threading.Thread):
                 for partition, end in ends.items():
                     self.ends[partition] = max(end, self.ends.get(partition, 0))
                 self.sent += len(chunk)
-                time.sleep(max(0.0, self.sent / self._rate - (time.monotonic() - started)))
+                while self.sent > self._allowed * self._events:
+                    time.sleep(0.05)
+                due = max(time.monotonic(), due + len(chunk) / self._rate)
+                time.sleep(max(0.0, due - time.monotonic()))
         finally:
             producer.close()
