@@ -8,7 +8,7 @@ KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
 
-.PHONY: run test install packs lint kafka kafka-jars test-kafka clean
+.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -24,6 +24,10 @@ test: .venv/installed-for-tests packs lint
 # The same promises on Apache Kafka itself. Needs Java 17 or newer, and Maven once.
 test-kafka: .venv/installed-for-tests packs kafka-jars
 	VOXPOP_TEST_BROKER=kafka $(BIN)/pytest $(KAFKA_TESTS)
+
+# The front door with 10,000 mutated messages; the seed is printed, and FUZZ_SEED=… repeats it.
+fuzz: .venv/installed-for-tests packs
+	VOXPOP_FUZZ_MESSAGES=10000 VOXPOP_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest -s tests/fuzz
 
 kafka: .venv/installed kafka-jars
 	@$(BIN)/python -m workers.embedded.kafka --data .voxpop/kafka/data --port $(KAFKA_PORT)
