@@ -281,6 +281,30 @@ def chaos(
         raise typer.Exit(1)
 
 
+@app.command()
+def bench(
+    parts: Annotated[
+        list[str],
+        typer.Option("--part", help="engine, pipeline, protocol or plumbing. Repeatable; all of them if unset."),
+    ] = [],  # noqa: B006 - Typer copies it
+    quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
+    texts: Annotated[Path | None, typer.Option(help="A file of your own texts, one a line, plain or JSON.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure this machine: the engine, the pipeline, the protocol's cost. Ratios of what runs side by side, in turn.
+
+    On a stack of its own. With --json the last line is a document of all figures.
+
+    Example: voxpop bench --quick --part protocol
+    """
+    from workers.bench.run import PARTS, BenchRequest
+    from workers.commands.bench import show_bench
+
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
+    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts), out, err, as_json=as_json)
+
+
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
     """The packs that can be built and those that are. Example: voxpop packs list"""

@@ -1,0 +1,91 @@
+"""A benchmark: its parts, one after the other, on stacks of their own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from workers.bench.engine import measure_engine
+from workers.bench.plumbing import measure_plumbing
+from workers.bench.protocol import measure_protocol
+from workers.bench.rounds import Measured
+from workers.bench.texts import built_in_texts, texts_of
+from workers.bench.whole_way import measure_pipeline
+from workers.pipeline import build_judge
+from workers.settings import Settings
+from workers.slm.build import ensure_pack
+from workers.slm.packs import Pack
+from workers.stack import running_stack
+
+PARTS = ("engine", "pipeline", "protocol", "plumbing")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
+    engines are slow, so they and ours get `engine_texts`."""
+
+    texts: int
+    engine_texts: int
+    messages: int
+    rounds: int
+
+
+FULL, QUICK = (
+    Size(texts=2_048, engine_texts=1_024, messages=20_000, rounds=7),
+    Size(texts=256, engine_texts=64, messages=1_500, rounds=2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BenchRequest:
+    """What is asked for. `texts`: a file of one's own."""
+
+    parts: Sequence[str]
+    quick: bool = False
+    texts: Path | None = None
+
+    @property
+    def size(self) -> Size:
+        return QUICK if self.quick else FULL
+
+
+def run_bench(
+    request: BenchRequest, settings: Settings, directory: Path, said: Callable[[str], None]
+) -> dict[str, Measured]:
+    """Part -> its result, in the order asked for. Raises `VoxpopError` when a run did not do its work."""
+    size = request.size
+    texts = texts_of(request.texts, size.texts) if request.texts else built_in_texts(size.texts)
+    pack = ensure_pack(
+        settings.model.pack, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source, progress=said
+    )
+    measured = {}
+    for part in request.parts:
+        said(f"{part}: {size.rounds} rounds")
+        place = directory / part
+        place.mkdir()
+        measured[part] = _measure(part, settings, pack, texts, size, place, said)
+    return measured
+
+
+def _measure(
+    part: str,
+    settings: Settings,
+    pack: Pack,
+    texts: Sequence[str],
+    size: Size,
+    place: Path,
+    said: Callable[[str], None],
+) -> Measured:
+    if part == "engine":
+        return measure_engine(settings, pack, texts[: size.engine_texts], size.rounds, place, said)
+    if part == "pipeline":
+        return measure_pipeline(settings, pack, texts, size.rounds, place, said)
+    with running_stack(settings, place, workers=0) as stack:
+        many = built_in_texts(size.messages, seed=1)
+        if part == "plumbing":
+            return measure_plumbing(stack.settings, many, size.rounds, said)
+        judge = build_judge(settings)
+        try:
+            return measure_protocol(stack.settings, judge, texts, many, size.rounds, said)
+        finally:
+            judge.close()

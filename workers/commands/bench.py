@@ -1,0 +1,64 @@
+"""`voxpop bench`: runs the parts, prints their tables, and the figures for machines."""
+
+import json
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from workers.bench.machine import machine
+from workers.bench.rounds import Measured
+from workers.bench.run import BenchRequest, run_bench
+from workers.settings import Settings
+
+
+def show_bench(settings: Settings, request: BenchRequest, out: Console, err: Console, *, as_json: bool) -> None:
+    """Tables on standard output; with `as_json` the last line is the document. Raises what `run_bench` does."""
+    logging.getLogger().setLevel(logging.WARNING)  # a line a block would be measured along
+    runs = settings.state_dir / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    directory = Path(tempfile.mkdtemp(prefix="bench-", dir=runs)).resolve()
+    began = time.monotonic()
+    try:
+        measured = run_bench(
+            request,
+            settings,
+            directory,
+            lambda line: err.print(f"· {line}", style="dim", markup=False, highlight=False),
+        )
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    document = as_document(measured, request, time.monotonic() - began)
+    out.file.write("\n".join(_page(measured, document["machine"])) + "\n")
+    if as_json:
+        out.file.write(json.dumps(document) + "\n")
+    out.file.flush()
+
+
+def as_document(measured: Mapping[str, Measured], request: BenchRequest, seconds: float) -> dict[str, Any]:
+    """Every figure at the top, rounded; how it came about under `parts`."""
+    figures = {name: round(value, 4) for part in measured.values() for name, value in part.figures.items()}
+    return {
+        **figures,
+        "quick": request.quick,
+        "machine": machine(),
+        "parts": {name: part.details for name, part in measured.items()},
+        "skipped": {name: why for part in measured.values() for name, why in part.skipped.items()},
+        "seconds": round(seconds, 1),
+    }
+
+
+def _page(measured: Mapping[str, Measured], on: Mapping[str, Any]) -> list[str]:
+    versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
+    lines = [
+        f"{on['cpu']}, {on['cores']} cores ({' '.join(on['flags'])}), {on['system']}, Python {on['python']}",
+        versions,
+    ]
+    for name, part in measured.items():
+        lines += ["", f"### {name}", "", part.table]
+    return lines
