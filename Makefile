@@ -3,13 +3,13 @@
 PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version) 2>/dev/null)) python3)
 BIN := .venv/bin
 SETUP := pyproject.toml constraints.txt
-TESTS ?= tests/unit tests/integration
+TESTS ?= tests/unit tests/integration tests/fuzz tests/benchmarks
 KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
 CHAOS_FAULTS ?= 12
 
-.PHONY: run test install packs lint kafka kafka-jars test-kafka test-chaos clean
+.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -31,6 +31,10 @@ test-chaos: .venv/installed-for-tests packs kafka-jars
 	$(BIN)/pytest tests/chaos
 	$(BIN)/voxpop chaos --broker embedded --faults $(CHAOS_FAULTS) --events 1200
 	$(BIN)/voxpop chaos --broker kafka --faults $(CHAOS_FAULTS) --events 1200
+
+# The front door with 10,000 mutated messages; the seed is printed, and FUZZ_SEED=… repeats it.
+fuzz: .venv/installed-for-tests packs
+	VOXPOP_FUZZ_MESSAGES=10000 VOXPOP_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest -s tests/fuzz
 
 kafka: .venv/installed kafka-jars
 	@$(BIN)/python -m workers.embedded.kafka --data .voxpop/kafka/data --port $(KAFKA_PORT)

@@ -32,6 +32,8 @@ MAY_USE = {
     "workers.embedded": {"workers.errors"},  # a broker and an engine, which know nothing of what runs through them
     "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
 }
+# What only an extra's packages let run: training, and what the benchmark sets beside our engine.
+WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine")
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
@@ -150,7 +152,7 @@ def test_every_package_that_the_code_imports_is_named_in_pyproject(training: boo
     declared = [*project["dependencies"], *extras["embedded"]]
     declared += [requirement for extra in extras.values() for requirement in extra if training]
     known = {_distribution(re.split(r"[^\w.-]", requirement)[0]) for requirement in declared}
-    modules = [module for module in FILES if module.startswith("workers.slm.train") == training]
+    modules = [module for module in FILES if module.startswith(WITH_EXTRAS) == training]
     tops = {name.split(".")[0] for module in modules for name in IMPORTS[module] if not _is_ours(name)}
     tops -= {*sys.stdlib_module_names, "compression"}  # the standard library's zstd, from Python 3.14
     distributions = packages_distributions()

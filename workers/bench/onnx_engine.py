@@ -27,7 +27,8 @@ def onnx_engines(bert: Bert, prefix: str, threads: int, directory: Path) -> dict
     """Name -> what embeds texts with it."""
     plain, small = directory / "encoder.onnx", directory / "encoder-int8.onnx"
     onnx.save(onnx_bert(bert), plain)
-    quantize_dynamic(plain, small, weight_type=QuantType.QInt8, per_channel=True)
+    untold = {"DefaultTensorType": TensorProto.FLOAT}  # of what comes out of a fused operator
+    quantize_dynamic(plain, small, weight_type=QuantType.QInt8, per_channel=True, extra_options=untold)
     tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
     return {
         f"ONNX Runtime {name}": _embedder(path, tokenizer, prefix, threads)

@@ -23,6 +23,8 @@ def measure_protocol(
     """With the real model on `texts`, and with a constant in its place on `many`, where the plumbing is all there is.
 
     `protocol_cost_pct`: how much longer a message takes with the protocol, in per cent, the median over the rounds;
+    `protocol_cost_pct_by_plumbing`: the time that it adds to a message where the plumbing is all there is, in per cent of
+    the time that a message takes with the real model: the same cost with less noise;
     `protocol_cost_cpu_pct`: how much more computing, of the worker, the broker and ClickHouse together.
     """
     real = _contest(settings, judge, texts, rounds, said)
@@ -42,6 +44,7 @@ def measure_protocol(
         "protocol_cost_pct_lower_quartile": lower,
         "protocol_cost_pct_upper_quartile": upper,
         "protocol_cost_cpu_pct": median(_core_costs(real)),
+        "protocol_cost_pct_by_plumbing": 100 * _extra_s(bare) * real.median("at least once"),
         "protocol_cost_pct_constant_model": median(_costs(bare)),
         "protocol_cost_cpu_pct_constant_model": median(_core_costs(bare)),
     }
@@ -70,6 +73,12 @@ def _core_costs(contest: Contest) -> list[float]:
 def _row(model: str, contest: Contest, count: int) -> list[str]:
     speeds = [f"{contest.median(way):,.0f}" for way in WAYS]
     return [model, f"{count:,}", *speeds, _told(_costs(contest)), _told(_core_costs(contest))]
+
+
+def _extra_s(contest: Contest) -> float:
+    """Seconds that the protocol adds to a message."""
+    pairs = zip(contest.speeds["exactly once"], contest.speeds["at least once"], strict=True)
+    return median(1 / exactly.a_second - 1 / at_least.a_second for exactly, at_least in pairs)
 
 
 def _told(costs: list[float]) -> str:

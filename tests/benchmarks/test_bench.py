@@ -1,0 +1,100 @@
+"""`voxpop bench`: what it prints can be relied on. How fast anything is, is not tested: who reads a ratio judges it."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from workers.bench.machine import machine
+from workers.bench.rounds import in_turn, markdown, spread
+from workers.bench.stopwatch import Speed, cpu_seconds
+from workers.bench.texts import built_in_texts, texts_of
+from workers.errors import UsageError
+
+
+def test_the_cost_of_the_protocol_comes_as_a_table_and_as_json() -> None:
+    command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", "--part", "protocol"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "### protocol" in ran.stdout
+    document = json.loads(ran.stdout.splitlines()[-1])
+    costs = {name for name in document if name.startswith("protocol_cost_")}
+    assert costs >= {"protocol_cost_pct", "protocol_cost_pct_lower_quartile", "protocol_cost_pct_upper_quartile"}
+    assert all(isinstance(document[name], float) for name in costs)
+    part = document["parts"]["protocol"]
+    for model in ("real_model", "constant_model"):
+        assert {way: len(speeds) for way, speeds in part[model].items()} == dict.fromkeys(
+            ("exactly once", "at least once"), part["rounds"]
+        )
+        assert all(speed > 0 for speeds in part[model].values() for round_ in speeds for speed in round_)
+    assert document["quick"] is True
+    assert document["machine"]["cores"] >= 1
+    assert {"voxpop", "ctranslate2", "kafka-python"} <= document["machine"]["versions"].keys()
+
+
+def test_an_unknown_part_is_wrong_use() -> None:
+    command = [sys.executable, "-m", "workers.cli", "bench", "--part", "speed"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "engine, pipeline, protocol, plumbing" in ran.stderr
+
+
+def test_the_ways_take_turns_and_are_compared_round_by_round() -> None:
+    called: list[str] = []
+
+    def way(name: str, speeds: list[float]):  # type: ignore[no-untyped-def]
+        def once(number: int) -> Speed:
+            called.append(name)
+            return Speed(speeds[number], 2 * speeds[number])
+
+        return once
+
+    contest = in_turn({"a": way("a", [2, 4, 9]), "b": way("b", [1, 1, 3])}, 3, lambda _: None)
+    assert called == ["a", "b", "b", "a", "a", "b"]
+    assert contest.ratios("a", "b") == [2, 4, 3]
+    assert contest.ratio("a", "b") == contest.core_ratio("a", "b") == 3
+    assert contest.median("a") == 4
+
+
+def test_the_spread_is_the_quartiles() -> None:
+    assert spread([1, 2, 3, 4, 5]) == (2, 4)
+    assert spread([7]) == (7, 7)
+
+
+def test_a_table_is_markdown() -> None:
+    assert markdown(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
+
+
+def test_computing_of_children_counts() -> None:
+    before = cpu_seconds()
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        deadline = time.monotonic() + 60
+        while cpu_seconds() < before + 0.3:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        child.kill()
+
+
+def test_the_built_in_texts_are_the_same_each_time_all_different_and_have_a_long_tail() -> None:
+    texts = built_in_texts(2_000)
+    assert texts == built_in_texts(2_000)
+    assert len(set(texts)) == 2_000
+    lengths = sorted(map(len, texts))
+    assert 80 < lengths[1_000] < 250
+    assert lengths[1_900] > 600
+    assert lengths[-1] <= 5_000
+
+
+def test_texts_of_ones_own_come_plain_or_as_json(tmp_path: Path) -> None:
+    file = tmp_path / "texts"
+    file.write_text('plain\n\n{"text": "from json", "id": 1}\n{not json\nlast\n')
+    assert texts_of(file, 3) == ["plain", "from json", "{not json"]
+    with pytest.raises(UsageError, match="cannot be read"):
+        texts_of(tmp_path / "none", 1)
+
+
+def test_the_machine_is_named() -> None:
+    assert {"cpu", "cores", "flags", "python", "system", "versions"} == machine().keys()
