@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,7 @@ from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.settings import ClickHouseSettings, Settings, WorkerSettings
 from workers.store.connect import StoreRefused, connect
 from workers.store.migrate import migrate, shipped_migrations
+from workers.store.write import Writer
 from workers.stream.blocks import Block, Lease, Message, now_s
 
 WINDOW = 100
@@ -192,13 +195,13 @@ def test_an_update_that_crashed_takes_nothing_off_twice_after_its_token_may_be_f
 
 def retract_what_never_was(settings: Settings, parts: int) -> None:
     """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
+    never: list[list[Any]] = [
+        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], []]
+        for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
+    ]
     with connect(settings.clickhouse) as client:
-        client.command(
-            "INSERT INTO retractions (source, event_id, product, event_time, sentiment, retracted_at)"
-            " SELECT 'filler', toString(number), 'filler', addMonths(toDateTime64('2010-01-01', 3, 'UTC'), number),"
-            f" 'neutral', now64(3) FROM numbers({parts})",
-            settings={"max_partitions_per_insert_block": 0},
-        )
+        writer, now = Writer(client, settings.clickhouse), datetime.now(UTC)
+        writer.insert_retractions(never, "filler", now + timedelta(minutes=5), now)
         client.command(
             "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
             " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
