@@ -69,9 +69,7 @@ def text_of(number: int) -> str:
     return f"I {tone} the {aspect} of it, number {number}"
 
 
-def review(
-    number: int, text: str = "", *, event_id: str = "", product: str = "", month: int = 0, year: int = 2026
-) -> bytes:
+def review(number: int, text: str = "", *, event_id: str = "", product: str = "", month: int = 0) -> bytes:
     """An event; neighbours lie in three months of 2026 (three partitions of each table) unless `month` says which."""
     event = {
         "id": event_id or f"e-{number}",
@@ -79,7 +77,7 @@ def review(
         "source": SOURCE,
         "product": product or f"Product {number % 5}",
         "text": text or text_of(number),
-        "created_at": f"{year}-{month or 6 + number % 3:02}-{1 + number % 28:02}T{number % 24:02}:00:00Z",
+        "created_at": f"2026-{month or 6 + number % 3:02}-{1 + number % 28:02}T{number % 24:02}:00:00Z",
         "rating": 1 + number % 5,
     }
     return json.dumps(event).encode()

@@ -20,4 +20,5 @@ def start_kafka() -> StartKafka:
         pytest.fail(missing)
     if missing:
         pytest.skip(missing)
-    return lambda directory: ApacheKafka.start(directory / "kafka", directory / "kafka.log")
+    often = {"log.cleaner.backoff.ms": "100"}  # a compacted topic is compacted while a test waits for it
+    return lambda directory: ApacheKafka.start(directory / "kafka", directory / "kafka.log", config=often)

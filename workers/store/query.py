@@ -142,43 +142,38 @@ class Reader:
         return {int(row[0]) for row in rows}
 
     def parts_inserted_since(self, first: Position, end: int) -> int:
-        """How many parts `insights` has been given since the rows of [`first.offset`, `end`) of a partition came in.
-
-        A block gives a part for each month its rows fall into; a block's rows share their partition and their time of
-        ingestion. Counted from the keys, which stay when an update removes a row.
-        """
-        with self._explained():
-            row = next(
-                iter(
-                    self._client.query(
-                        "SELECT uniqExact(topic, topic_id, partition, ingested_at, toYYYYMM(event_time)) FROM event_keys"
-                        " WHERE ingested_at >= (SELECT min(ingested_at) FROM insights WHERE topic = {topic:String}"
-                        " AND topic_id = {topic_id:String} AND partition = {partition:UInt32}"
-                        " AND offset >= {first:UInt64} AND offset < {end:UInt64})",
-                        parameters={
-                            "topic": first.topic,
-                            "topic_id": first.topic_id,
-                            "partition": first.partition,
-                            "first": first.offset,
-                            "end": end,
-                        },
-                    ).result_rows
-                )
-            )
-        return int(row[0])
+        """How many parts the tables have been given since the rows of [`first.offset`, `end`) of a partition came in."""
+        return self._parts_since(
+            "SELECT min(ingested_at) FROM insights WHERE topic = {topic:String} AND topic_id = {topic_id:String}"
+            " AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {end:UInt64}",
+            {
+                "topic": first.topic,
+                "topic_id": first.topic_id,
+                "partition": first.partition,
+                "first": first.offset,
+                "end": end,
+            },
+        )
 
     def parts_retracted_since(self, versions: Collection["StoredVersion"]) -> int:
-        """How many parts `retractions` has been given since the first of these versions was taken off."""
-        most = 0
-        for some in batched(versions, 200):
-            with self._explained():
-                rows = self._client.query(
-                    "SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM retractions"  # noqa: S608
-                    f" WHERE retracted_at >= (SELECT min(retracted_at) FROM retractions WHERE {AT_POSITIONS})",
-                    parameters=at_positions(some),
-                ).result_rows
-            most = max(most, *(int(row[0]) for row in rows))
-        return most
+        """How many parts the tables have been given since the first of these versions was taken off the aggregates."""
+        moment = f"SELECT min(retracted_at) FROM retractions WHERE {AT_POSITIONS}"  # noqa: S608
+        return max(self._parts_since(moment, at_positions(some)) for some in batched(versions, 200))
+
+    def _parts_since(self, moment: str, parameters: dict[str, Any]) -> int:
+        """A block gives a part for each month its rows fall into, and so do its retractions: the aggregates, which both
+        feed, remember the tokens of both. Inserts are told by partition and time, from the keys and the retractions,
+        which stay when an update removes a row."""
+        with self._explained():
+            rows = self._client.query(
+                f"WITH ({moment}) AS moment SELECT"  # noqa: S608
+                " (SELECT uniqExact(topic, topic_id, partition, ingested_at, toYYYYMM(event_time)) FROM event_keys"
+                " WHERE ingested_at >= moment)"
+                " + (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM retractions"
+                " WHERE retracted_at >= moment)",
+                parameters=parameters,
+            ).result_rows
+        return int(rows[0][0])
 
     def count(self, table: str) -> int:
         """How many rows a table of ours holds."""
