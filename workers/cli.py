@@ -188,7 +188,7 @@ def worker() -> None:
 
     Example: VOXPOP_KAFKA__BOOTSTRAP_SERVERS=kafka:9092 VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop worker
     """
-    from workers.pipeline import run_worker
+    from workers.worker import run_worker
 
     run_worker(_settings(serving=True))
 

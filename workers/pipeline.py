@@ -12,43 +12,33 @@ Why a block is declared before it is inserted: `workers/stream/blocks.py`.
 """
 
 import random
-import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 import structlog
 
 from schemas.events import InvalidMessage, Reason, decode_json, unknown_fields, validate_event
-from schemas.insights import Analysis, DeadLetter, Insight, Position
-from schemas.taxonomy import load_taxonomy
+from schemas.insights import Position
 from workers import metrics
-from workers.analyze.disguise import SafeEvent
 from workers.analyze.judge import Judge
-from workers.analyze.redact import Redactor
+from workers.block_result import BlockResult, insight_of, key_of, place_of, sort_out, version_of
 from workers.failpoints import failpoint
-from workers.health import HealthServer, Probes
-from workers.salt import author_salt
 from workers.settings import Settings
-from workers.slm.build import ensure_pack
-from workers.store.connect import StoreUnavailable, connect
-from workers.store.query import EventKey, Reader, StoredVersion
+from workers.store.connect import StoreUnavailable
+from workers.store.query import EventKey, Reader
 from workers.store.server_clock import ServerClock
-from workers.store.windows import check_windows, deduplication_windows
 from workers.store.write import Writer
 from workers.stream.bad_share import BadShare
-from workers.stream.blocks import Block, Message, now_s
+from workers.stream.blocks import Block
 from workers.stream.connect import BrokerUnavailable
 from workers.stream.consume import BlockConsumer
 from workers.stream.deadletters import dead_letter, to_headers
 from workers.stream.produce import AcknowledgedProducer, Outgoing
-from workers.stream.topics import ensure_topics
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -62,36 +52,6 @@ STUCK_AFTER_S = 60.0  # the Kafka thread comes round many times a second; when i
 
 class Stopped(Exception):
     """The worker was told to stop while a block waited for ClickHouse or the broker. Its new owner repeats the block."""
-
-
-@dataclass(slots=True)
-class BlockResult:
-    """A block sorted into what it holds.
-
-    `events`, `superseded`, `letters` and `resends` together are the block's messages; `events` become `insights`. `replaced`
-    are the stored versions that the block's events are updates of, `inserted` the offsets known to be in, `retracted` the
-    rows of its events, wherever they lie, whose figures have been taken off.
-    """
-
-    block: Block
-    events: list[tuple[Message, SafeEvent]] = field(default_factory=list)
-    superseded: list[tuple[Message, SafeEvent]] = field(default_factory=list)
-    replaced: list[StoredVersion] = field(default_factory=list)
-    resends: int = 0
-    letters: list[DeadLetter] = field(default_factory=list)
-    insights: list[Insight] = field(default_factory=list)
-    inserted: set[int] = field(default_factory=set)
-    retracted: set[Position] = field(default_factory=set)
-    token: str = ""
-
-
-class _Fresh(NamedTuple):
-    """A version of an event that has not been seen before, and the stored ones that it is an update of."""
-
-    result: BlockResult
-    message: Message
-    event: SafeEvent
-    others: list[StoredVersion]
 
 
 class LeaseLost(Exception):
@@ -162,34 +122,16 @@ class BlockProcessor:
         window_days = self._settings.worker.resend_window_days
         if not window_days:
             return
-        keys = {_key(event) for result in results for _, event in result.events}
+        keys = {key_of(event) for result in results for _, event in result.events}
         self._note_retracted(results)
         stored = self._until_done("resends", lambda: self._reader.stored_versions(keys, window_days))
-        fresh: list[_Fresh] = []
-        seen: set[tuple[EventKey, str]] = set()
-        for result in results:
-            for message, event in result.events:
-                key, content = _key(event), event.content_hash
-                others = _versions_before(result, message.offset, stored.get(key, ()))
-                if (key, content) in seen or any(v.content_hash in ("", content) for v in others):
-                    result.resends += 1
-                    continue
-                seen.add((key, content))
-                fresh.append(_Fresh(result, message, event, others))
-            result.events = []
-        newest = {_key(each.event): each for each in fresh}
-        for each in fresh:
-            if newest[_key(each.event)] is each:
-                each.result.events.append((each.message, each.event))
-                each.result.replaced += each.others
-            else:
-                each.result.superseded.append((each.message, each.event))
+        sort_out(results, stored)
 
     def _note_retracted(self, results: Sequence[BlockResult]) -> None:
         """What has been taken off the aggregates already of the events of repeated blocks."""
         for result in results:
             if result.block.repeated and result.events:
-                keys = {_key(event) for _, event in result.events}
+                keys = {key_of(event) for _, event in result.events}
                 result.retracted = self._until_done("resends", lambda keys=keys: self._reader.retracted(keys))  # type: ignore[misc]
 
     def _analyze(self, results: Sequence[BlockResult]) -> None:
@@ -202,7 +144,7 @@ class BlockProcessor:
                     sentence = "no model could judge this text; see the worker's log"
                     result.letters.append(dead_letter(result.block, message, Reason.ANALYSIS_FAILED, sentence))
                 else:
-                    result.insights.append(_insight(result.block, message, event, analysis, now))
+                    result.insights.append(insight_of(result.block, message, event, analysis, now))
 
     def _write(self, result: BlockResult) -> bool:
         """Whether the block is in ClickHouse, wholly; not when its partition was lost.
@@ -224,7 +166,7 @@ class BlockProcessor:
             failpoint("inserting")
             letters = [letter for letter in result.letters if letter.position.offset not in result.inserted]
             self._insert(block, lambda lease: self._writer.insert_dead_letters(letters, f"{result.token}:dead", lease))
-            superseded = [_version(block, message, event) for message, event in result.superseded]
+            superseded = [version_of(block, message, event) for message, event in result.superseded]
             self._insert(block, lambda _: self._writer.insert_superseded(superseded, f"{result.token}:new", now))
             if result.replaced:
                 self._until_done("retract", lambda: self._writer.delete_versions(result.replaced))
@@ -245,7 +187,7 @@ class BlockProcessor:
             "resends", lambda: self._reader.stored_offsets("dead_letters", first, block.end)
         )
         stored = self._until_done("resends", lambda: self._reader.stored_offsets("insights", first, block.end))
-        replaced = {p.offset for p in result.retracted if block.covers(*_place(p))}
+        replaced = {p.offset for p in result.retracted if block.covers(*place_of(p))}
         if not stored:
             result.inserted |= replaced
             return
@@ -265,7 +207,7 @@ class BlockProcessor:
         if parts < TOKENS_TRUSTED * self._settings.clickhouse.deduplication_window:
             return old
         log.warning("block repeated after its token may be forgotten", token=result.block.token, parts_since=parts)
-        places = {_place(position) for position in result.retracted}
+        places = {place_of(position) for position in result.retracted}
         return [row for row in old if tuple(row[2:6]) not in places]
 
     def _insert(self, block: Block, insert: Callable[[datetime], None]) -> None:
@@ -341,54 +283,6 @@ class BlockProcessor:
         )
 
 
-def _key(event: SafeEvent) -> EventKey:
-    return EventKey(event.source, event.event_id)
-
-
-def _insight(block: Block, message: Message, event: SafeEvent, analysis: Analysis, now: datetime) -> Insight:
-    return Insight(
-        **dict(analysis),
-        topic=block.topic,
-        topic_id=block.topic_id,
-        partition=block.partition,
-        offset=message.offset,
-        event_id=event.event_id,
-        content_hash=event.content_hash,
-        kind=event.kind,
-        source=event.source,
-        product=event.product,
-        title=event.title,
-        rating=event.rating,
-        author=event.author,
-        url=event.url,
-        metadata=event.metadata,
-        event_time=event.event_time,
-        ingested_at=now,
-    )
-
-
-def _version(block: Block, message: Message, event: SafeEvent) -> StoredVersion:
-    position = _position(block, message.offset)
-    return StoredVersion(event.source, event.event_id, position, event.content_hash, event.product, event.event_time)
-
-
-def _versions_before(result: BlockResult, offset: int, stored: Sequence[StoredVersion]) -> list[StoredVersion]:
-    """The stored versions of a message's event that came before it. A repeated block's own earlier rows did not; and when
-    a newer version (of another partition) has replaced the message's own row already, none did that still counts."""
-    block = result.block
-    if _position(block, offset) in result.retracted:
-        return []
-    return [v for v in stored if not (block.repeated and block.covers(*_place(v.position)))]
-
-
-def _position(block: Block, offset: int) -> Position:
-    return Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=offset)
-
-
-def _place(position: Position) -> tuple[str, str, int, int]:
-    return position.topic, position.topic_id, position.partition, position.offset
-
-
 class Worker:
     """Runs until told to stop. Build it with everything it uses; it closes the consumer and the producer itself."""
 
@@ -461,60 +355,3 @@ class Worker:
             if self._in_hand.done():
                 self._consumer.settle(self._in_hand.result(), ())
                 self._in_hand = None
-
-
-def build_judge(settings: Settings) -> Judge:
-    """The judge that these settings ask for; builds the pack when it is missing. Raises `PackError`, `TaxonomyError`."""
-    pack = ensure_pack(
-        settings.model.pack,
-        settings.packs_dir,
-        settings.cache_dir,
-        choice=settings.model.base_source,
-        progress=lambda line: log.info(line),
-    )
-    redactor = Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
-    return Judge(
-        pack,
-        load_taxonomy(settings.taxonomy),
-        redactor,
-        author_salt(settings),
-        replicas=settings.model.replicas,
-        headline_min_chars=settings.model.headline_min_chars,
-    )
-
-
-def run_worker(settings: Settings) -> None:
-    """`voxpop worker`: builds all parts, runs until SIGTERM or SIGINT, ends cleanly.
-
-    Raises `VoxpopError` when a part cannot be built or the worker has to give up.
-    """
-    judge = build_judge(settings)
-    with connect(settings.clickhouse) as reading, connect(settings.clickhouse) as writing:
-        check_windows(deduplication_windows(reading, settings.clickhouse), settings.clickhouse)
-        ensure_topics(settings.kafka)
-        producer = AcknowledgedProducer(settings.kafka)
-        reader, writer = Reader(reading, settings.clickhouse), Writer(writing, settings.clickhouse)
-        clock = ServerClock(reading, settings.clickhouse, now_s)
-        processor = BlockProcessor(settings, judge, reader, writer, producer, clock)
-        worker = Worker(settings, BlockConsumer(settings.kafka, settings.worker), processor, producer)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.stop())
-        with _probes(settings, worker):
-            log.info("worker started", pack=settings.model.pack, topics=settings.kafka.topics)
-            worker.run()
-    judge.close()
-    log.info("worker stopped")
-
-
-@contextmanager
-def _probes(settings: Settings, worker: Worker) -> Iterator[None]:
-    if settings.worker.http_port is None:
-        yield
-        return
-    probes = Probes(healthy=lambda: worker.healthy, ready=lambda: worker.ready)
-    server = HealthServer(settings.worker.http_host, settings.worker.http_port, probes)
-    log.info("serving /metrics /healthz /readyz", host=settings.worker.http_host, port=server.port)
-    try:
-        yield
-    finally:
-        server.close()

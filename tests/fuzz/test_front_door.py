@@ -26,7 +26,7 @@ from tests.fuzz.record_batch import written_and_read
 from workers.analyze.judge import Judge
 from workers.analyze.sentences import split_clauses
 from workers.embedded.clickhouse import embedded_clickhouse
-from workers.pipeline import BlockProcessor, build_judge
+from workers.pipeline import BlockProcessor
 from workers.settings import ClickHouseSettings, Settings, WorkerSettings
 from workers.store.connect import connect
 from workers.store.migrate import migrate
@@ -39,6 +39,7 @@ from workers.stream.consume import _message
 from workers.stream.deadletters import from_message
 from workers.stream.header_names import accept_any_header_name
 from workers.stream.produce import AcknowledgedProducer, Outgoing
+from workers.worker import build_judge
 
 SEED = int(os.environ.get("VOXPOP_FUZZ_SEED") or random.SystemRandom().randrange(10**6))
 MESSAGES = int(os.environ.get("VOXPOP_FUZZ_MESSAGES") or 1_000)

@@ -38,6 +38,8 @@ FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
     "workers.pipeline",
+    "workers.block_result",
+    "workers.worker",
     "workers.alerts",
     "workers.digests",
     "workers.cli",

@@ -10,11 +10,11 @@ from workers.bench.protocol import measure_protocol
 from workers.bench.rounds import Measured
 from workers.bench.texts import built_in_texts, texts_of
 from workers.bench.whole_way import measure_pipeline
-from workers.pipeline import build_judge
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
 from workers.slm.packs import Pack
 from workers.stack import running_stack
+from workers.worker import build_judge
 
 PARTS = ("engine", "pipeline", "protocol", "plumbing")
 

@@ -75,7 +75,7 @@ def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float) -> Planne
     worker, place, action = draw.randrange(1_000), draw.choice(_PLACES), draw.choice(("kill", "kill", "stop"))
     passes, network = draw.randint(1, 4), draw.choice(tuple(FaultKind))
     short, longer = draw.uniform(0.2, 2.0), draw.uniform(1.1, 1.6) * SESSION_S
-    outlives_session, requests, waits = draw.random() < 0.4, draw.randint(1, 6), draw.random() < 0.4
+    outlives_session, requests, waits = draw.random() < 0.4, draw.randint(1, 6), draw.random() < 0.15
     fault = PlannedFault(number, kind, after_s, worker, short, waits=waits)
     if kind is Kind.FAILPOINT:
         passes *= 25 if place == "polled" else 1  # that one is passed many times a second

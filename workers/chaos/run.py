@@ -36,7 +36,7 @@ from workers.stream.topics import ensure_topics
 TICK_S = 0.05
 LOOK_S = 0.2  # between two looks at how many rows there are
 FAULTS_AHEAD = 4  # the feed waits for the faults: events must flow until the last of them
-RECOVERY_LIMIT_S = 20.0
+RECOVERY_LIMIT_S = 10.0
 START_LIMIT_S = 90.0
 SETTLE_LIMIT_S = 300.0  # after the last fault and the last event, everything must have come through within this
 # Small blocks and short leases: many steps of the protocol a second, many chances for a fault to meet one.

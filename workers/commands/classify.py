@@ -14,8 +14,8 @@ from schemas.events import MAX_TEXT_CHARS, InvalidMessage, decode_json
 from schemas.insights import Analysis
 from workers.analyze.judge import Judge, Request
 from workers.errors import UsageError, VoxpopError
-from workers.pipeline import build_judge
 from workers.settings import Settings
+from workers.worker import build_judge
 
 BATCH_LINES = 256
 _SIGNS = {"negative": "−", "neutral": "○", "positive": "+"}

@@ -1,15 +1,11 @@
 """Reads topics block by block. One thread owns the consumer; nothing here knows what a message means."""
 
-import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import (
     CommitFailedError,
@@ -27,6 +23,7 @@ from workers.settings import KafkaSettings, WorkerSettings
 from workers.stream.blocks import Block, Message, intent_partitions, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
 from workers.stream.header_names import accept_any_header_name
+from workers.stream.owned_partition import OwnedPartition, RebalanceLog
 from workers.stream.topics import present_topics
 
 log = structlog.get_logger(__name__)
@@ -36,50 +33,6 @@ BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused
 LARGEST_BLOCK = 10_000  # messages: no worker ever declares a larger one (WorkerSettings.block_records)
 COMMIT_TIMEOUT_MS = 10_000
 _FENCED = (CommitFailedError, FencedInstanceIdError, IllegalGenerationError, UnknownMemberIdError)
-
-
-@dataclass(slots=True)
-class _Partition:
-    """What this worker knows of a partition it owns. `first` is the committed offset: where the next block begins."""
-
-    epoch: int
-    topic_id: str
-    first: int
-    declared_end: int | None
-    buffer: deque[Message] = field(default_factory=deque)
-    buffered_bytes: int = 0
-    waiting_since: float = 0.0
-    in_flight: Block | None = None
-    position: int = 0
-    seen_id: str = ""  # of the topic, by the consumer's own metadata, which may be older or newer than `topic_id`
-
-    def append(self, message: Message) -> None:
-        if not self.buffer:
-            self.waiting_since = time.monotonic()
-        self.buffer.append(message)
-        self.buffered_bytes += message.size
-
-
-class _RebalanceLog(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Notes what the coordinator says. Its methods run on the client's own thread, so they only note."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._notes: list[tuple[bool, frozenset[TopicPartition]]] = []
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        with self._lock:
-            self._notes.append((False, frozenset(revoked)))
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        with self._lock:
-            self._notes.append((True, frozenset(assigned)))
-
-    def take(self) -> list[tuple[bool, frozenset[TopicPartition]]]:
-        """The notes since the last call: (assigned?, partitions), in order."""
-        with self._lock:
-            notes, self._notes = self._notes, []
-        return notes
 
 
 class BlockConsumer:
@@ -92,11 +45,11 @@ class BlockConsumer:
     def __init__(self, kafka: KafkaSettings, worker: WorkerSettings) -> None:
         self._settings = kafka
         self._worker = worker
-        self._partitions: dict[TopicPartition, _Partition] = {}
+        self._partitions: dict[TopicPartition, OwnedPartition] = {}
         self._unloaded: set[TopicPartition] = set()
         self._made_anew: set[TopicPartition] = set()
         self._epoch = 0
-        self._rebalances = _RebalanceLog()
+        self._rebalances = RebalanceLog()
         accept_any_header_name()
         try:
             self._consumer = KafkaConsumer(
@@ -219,13 +172,13 @@ class BlockConsumer:
         state.first, state.in_flight = block.end, None
 
     @staticmethod
-    def _drop_taken(state: _Partition, block: Block) -> None:
+    def _drop_taken(state: OwnedPartition, block: Block) -> None:
         for message in block.messages:
             state.buffer.popleft()
             state.buffered_bytes -= message.size
         state.waiting_since = time.monotonic()
 
-    def _cut(self, partition: TopicPartition, state: _Partition) -> Block | None:
+    def _cut(self, partition: TopicPartition, state: OwnedPartition) -> Block | None:
         first = state.in_flight.end if state.in_flight else state.first
         if state.declared_end is not None:
             return self._cut_owed(partition, state, first, state.declared_end)
@@ -242,7 +195,7 @@ class BlockConsumer:
             size += message.size
         return self._block(partition, state, first, taken[-1].offset + 1, taken)
 
-    def _cut_unseen(self, partition: TopicPartition, state: _Partition, first: int) -> Block | None:
+    def _cut_unseen(self, partition: TopicPartition, state: OwnedPartition, first: int) -> Block | None:
         """The block without messages that brings an idle partition's committed offset past what no consumer sees: control
         records, aborted messages, what compaction or retention has removed."""
         if state.in_flight or time.monotonic() - state.waiting_since < IDLE_S:
@@ -255,7 +208,7 @@ class BlockConsumer:
         state.position = end
         return self._block(partition, state, first, end, ())
 
-    def _cut_owed(self, partition: TopicPartition, state: _Partition, first: int, end: int) -> Block | None:
+    def _cut_owed(self, partition: TopicPartition, state: OwnedPartition, first: int, end: int) -> Block | None:
         """The block that a former owner declared and did not finish, once everything below its end has been read."""
         if len(state.buffer) > LARGEST_BLOCK and state.buffer[LARGEST_BLOCK].offset < end:
             log.warning(
@@ -276,7 +229,7 @@ class BlockConsumer:
             return known
         return max(known, position or 0)
 
-    def _look_for_loss(self, partition: TopicPartition, state: _Partition) -> None:
+    def _look_for_loss(self, partition: TopicPartition, state: OwnedPartition) -> None:
         """Says so when a gap in the offsets is what retention has removed before it was read."""
         try:
             kept_from = self._consumer.beginning_offsets([partition])[partition]
@@ -298,7 +251,7 @@ class BlockConsumer:
     @staticmethod
     def _block(
         partition: TopicPartition,
-        state: _Partition,
+        state: OwnedPartition,
         first: int,
         end: int,
         taken: Sequence[Message],
@@ -308,7 +261,7 @@ class BlockConsumer:
         topic, number = partition.topic, partition.partition
         return Block(topic, state.topic_id, number, first, end, tuple(taken), state.epoch, repeated)
 
-    def _is_due(self, state: _Partition) -> bool:
+    def _is_due(self, state: OwnedPartition) -> bool:
         full = len(state.buffer) >= self._worker.block_records or state.buffered_bytes >= self._worker.block_bytes
         return full or time.monotonic() - state.waiting_since >= self._worker.linger_ms / 1000
 
@@ -348,7 +301,7 @@ class BlockConsumer:
         except (KafkaError, BrokerUnavailable, AssertionError) as error:
             log.warning("partitions not loaded yet; trying again", error=repr(error))
 
-    def _load(self, partition: TopicPartition, topic_id: str) -> _Partition:
+    def _load(self, partition: TopicPartition, topic_id: str) -> OwnedPartition:
         """Asks the coordinator where the partition stands, and seeks there."""
         kept_from = self._consumer.beginning_offsets([partition])[partition]
         anew = partition in self._made_anew  # what is committed then belongs to the old log
@@ -362,7 +315,7 @@ class BlockConsumer:
             log.info("a block is in doubt and is repeated", partition=str(partition), first=first, end=owed)
         self._say_what_is_lost(partition, first, kept_from)
         seen_id = self._seen_id(partition)
-        return _Partition(self._epoch, topic_id, first, owed, position=max(first, kept_from), seen_id=seen_id)
+        return OwnedPartition(self._epoch, topic_id, first, owed, position=max(first, kept_from), seen_id=seen_id)
 
     def _notice_new_topics(self) -> None:
         """A topic that was made anew has other messages at the old offsets: it is read from its start."""
@@ -404,7 +357,7 @@ class BlockConsumer:
             fetcher._next_partition_records = None
 
     @staticmethod
-    def _owes_more(state: _Partition) -> bool:
+    def _owes_more(state: OwnedPartition) -> bool:
         return state.declared_end is not None and state.position < state.declared_end
 
     def _measure(self) -> None:
