@@ -30,7 +30,7 @@ from workers.slm.train.finetune.network import AspectAttention, Network
 from workers.slm.train.finetune.samples import SENTIMENTS, Sample, Sought, aspect_texts
 
 MOST_TOKENS = 128
-ABSENT_ASKED = 16  # of a text at a time, chosen anew each time
+ABSENT_ASKED = 14  # of a text at a time, chosen anew each time
 LANGUAGES = ("en", "es", "pt", "fr", "it", "de")
 
 
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="of the training")
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--frozen", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
     arguments = parser.parse_args()

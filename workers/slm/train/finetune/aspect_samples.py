@@ -12,7 +12,6 @@ from workers.slm.train.finetune.composed import composed
 from workers.slm.train.finetune.samples import Sample, Sought
 
 TUNE_EVERY = 3  # of the sample stream's first half: left to fit the threshold on
-FOREIGN_TERMS = 6
 COMPOSED = 6_000
 TIMES = {"mams": 1.5, "sample_stream": 6.0, "composed": 1.0}
 # What reviews of gadgets speak of, each by words of its own: not named, it is not there.
@@ -31,20 +30,7 @@ def aspect_samples(data: Path, taxonomy: Taxonomy, languages: Collection[str]) -
         *_airline(data, dice),
         *_amazon(data, dice),
     ]
-    found = _with_foreign_terms(found, taxonomy, dice)
     return [replace(sample, times=TIMES.get(sample.domain, 1.0)) for sample in found]
-
-
-def _with_foreign_terms(found: list[Sample], taxonomy: Taxonomy, dice: random.Random) -> list[Sample]:
-    """The same, each text also asked for terms of other texts: else an aspect not of the taxonomy would always be there."""
-    known = {aspect.name for aspect in taxonomy.aspects} | set(aspect_words.MAMS)
-    terms = sorted({sought.name for sample in found for sought in sample.aspects} - known)
-    wider = []
-    for sample in found:
-        text = sample.text.lower()
-        absent = [term for term in dice.sample(terms, FOREIGN_TERMS) if not set(term.split()) & set(text.split())]
-        wider.append(replace(sample, aspects=(*sample.aspects, *(Sought(term, 0) for term in absent))))
-    return wider
 
 
 def _with_absent(
