@@ -150,7 +150,7 @@ def _copy_heads(recipe: Recipe, path: Path) -> HeadsCard | None:
     if card.base_sha256 != recipe.base.sha256["weights"]:
         raise PackError(
             f"the heads in {recipe.heads_dir} were trained on another base ({card.base_sha256[:12]}…) than the recipe's "
-            f"({recipe.base.sha256['weights'][:12]}…); train them again: voxpop train"
+            f"({recipe.base.sha256['weights'][:12]}…); train them again: python -m workers.slm.train"
         )
     shutil.copyfile(recipe.heads_dir / packs.HEADS_FILE, path / packs.HEADS_FILE)
     return card

@@ -123,7 +123,9 @@ class Heads:
             likeness = Likeness(aspects, tensors["aspects.centre"], tensors["aspects.shared"]) if aspects else None
             asking = AspectAttention.read(tensors, attention) if attention else None
         except KeyError as error:
-            raise PackError(f"{file} has no tensor {error}; train the heads again: voxpop train") from error
+            raise PackError(
+                f"{file} has no tensor {error}; train the heads again: python -m workers.slm.train"
+            ) from error
         return cls(cards, layers, likeness, asking)
 
     def labels(self, name: str) -> tuple[str, ...]:
@@ -165,7 +167,9 @@ def read_heads_card(directory: Path) -> HeadsCard:
     try:
         return HeadsCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(f"{file} cannot be read ({' '.join(str(error).split())}); train again: voxpop train") from error
+        raise PackError(
+            f"{file} cannot be read ({' '.join(str(error).split())}); train again: python -m workers.slm.train"
+        ) from error
 
 
 def _read_layers(tensors: Mapping[str, NDArray[Any]], name: str, outputs: int) -> tuple[_Layer, ...]:

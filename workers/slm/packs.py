@@ -82,7 +82,9 @@ class Pack:
     def heads(self) -> Heads:
         """The trained heads; `PackError` when the pack has none."""
         if not self.card.heads:
-            raise PackError(f"the pack {self.name} has no heads; train some (voxpop train) or take another pack")
+            raise PackError(
+                f"the pack {self.name} has no heads; train some (python -m workers.slm.train) or take another pack"
+            )
         return Heads.read(self.path / HEADS_FILE, self.card.heads, self.card.aspects, self.card.attention)
 
 
