@@ -71,7 +71,8 @@ def test_float32_packs_agree_with_pytorch(named: tuple[str, Pack], tmp_path: Pat
     shipped = load_recipe(name)
     recipe = tmp_path / "exact.yaml"
     heads = tmp_path / "no-heads"
-    exact = shipped.model_copy(update={"name": "exact", "quantization": "float32", "heads": heads})
+    changes = {"name": "exact", "quantization": "float32", "trained": shipped.trained_file, "heads": heads}
+    exact = shipped.model_copy(update=changes)
     recipe.write_text(exact.model_dump_json())
     with build_pack(str(recipe), tmp_path / "packs", settings.cache_dir).encoder() as encoder:
         assert cosines(encoder, reference(name)).min() >= 0.999
@@ -80,26 +81,32 @@ def test_float32_packs_agree_with_pytorch(named: tuple[str, Pack], tmp_path: Pat
 def test_stored_reference_vectors_are_what_pytorch_gives(named: tuple[str, Pack]) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed: the stored vectors stand for it")
     pytest.importorskip("transformers", reason="transformers is not installed: the stored vectors stand for it")
-    from tests.reference.pytorch_bert import read_base, reference_vectors
+    from tests.reference.pytorch_bert import read_pack, reference_vectors
 
     name, _ = named
-    live = reference_vectors(*read_base(name, load_settings().cache_dir))
+    live = reference_vectors(*read_pack(name, load_settings().cache_dir))
     assert (live * reference(name)).sum(axis=1).min() >= 0.99999
 
 
-def test_a_texts_vector_does_not_depend_on_its_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In float32, where the promise can be held to the digit: on some processors the int8 kernels round a matrix of
-    another shape differently, which moves a text of one character by 0.0002."""
-    monkeypatch.setattr(encoder_module, "Model", partial(Model, compute_type="float32"))
-    with pack(DEFAULT).encoder(replicas=2) as exact:
-        together = exact.encode(TEXTS).pooled
-        alone = np.concatenate([exact.encode([text]).pooled for text in TEXTS])
+@pytest.fixture(scope="module")
+def exact() -> Iterator[Encoder]:
+    """In float32, where such a promise can be held to the digit: on some processors the int8 kernels round a matrix of
+    another shape differently, which moved a text of one character by 0.0002."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoder_module, "Model", partial(Model, compute_type="float32"))
+        with pack(DEFAULT).encoder(replicas=2) as loaded:
+            yield loaded
+
+
+def test_a_texts_vector_does_not_depend_on_its_company(exact: Encoder) -> None:
+    together = exact.encode(TEXTS).pooled
+    alone = np.concatenate([exact.encode([text]).pooled for text in TEXTS])
     assert (together * alone).sum(axis=1).min() >= 0.999999
 
 
-def test_results_come_in_the_order_of_the_texts(encoder: Encoder) -> None:
+def test_results_come_in_the_order_of_the_texts(exact: Encoder) -> None:
     texts = [f"{'word ' * (i * 7 % 40)}{i}" for i in range(200)]
-    straight, reverse = encoder.encode(texts), encoder.encode(texts[::-1])
+    straight, reverse = exact.encode(texts), exact.encode(texts[::-1])
     assert (straight.pooled * reverse.pooled[::-1]).sum(axis=1).min() >= 0.9999
     assert straight.tokens.tolist() == reverse.tokens[::-1].tolist()
 

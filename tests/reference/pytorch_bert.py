@@ -5,6 +5,7 @@ anew from the bases that building the packs left in the cache.
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -15,24 +16,11 @@ from transformers import BertConfig, BertModel
 
 from tests.reference.texts import TEXTS
 from workers.slm.bert import Bert
-from workers.slm.checkpoint import read_checkpoint
-from workers.slm.e5s1 import read_e5s1
+from workers.slm.build import read_encoder
+from workers.slm.recipes import load_recipe
 
 DATA = Path(__file__).parents[1] / "data"
-BASES = {
-    "e5-small-multilingual": (
-        "query: ",
-        {"weights": "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"},
-    ),
-    "minilm-l6-english": (
-        "",
-        {
-            "weights": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-            "tokenizer": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
-            "config": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
-        },
-    ),
-}
+PACKS = ("e5-small-multilingual", "minilm-l6-english")
 
 
 def reference_vectors(bert: Bert, prefix: str) -> np.ndarray:
@@ -48,11 +36,11 @@ def reference_vectors(bert: Bert, prefix: str) -> np.ndarray:
     return np.stack(vectors)
 
 
-def read_base(pack: str, cache_dir: Path) -> tuple[Bert, str]:
-    """The base of `pack` as its build left it in the cache, and the prefix of its texts."""
-    prefix, hashes = BASES[pack]
-    files = {role: cache_dir / "bases" / f"{sha256}-{role}" for role, sha256 in hashes.items()}
-    return (read_checkpoint(**files) if "config" in files else read_e5s1(files["weights"])), prefix
+def read_pack(pack: str, cache_dir: Path) -> tuple[Bert, str]:
+    """The encoder of `pack` from the base that its build left in the cache, and the prefix of its texts."""
+    recipe = load_recipe(pack)
+    files = {role: cache_dir / "bases" / f"{sha256}-{role}" for role, sha256 in recipe.base.sha256.items()}
+    return read_encoder(recipe, files), recipe.encoder.prefix
 
 
 def _model(bert: Bert) -> BertModel:
@@ -69,16 +57,19 @@ def _model(bert: Bert) -> BertModel:
         hidden_act="gelu",
     )
     model = BertModel(config, add_pooling_layer=False).eval()
-    weights = {
-        name: torch.from_numpy(np.array(tensor)) for name, tensor in bert.tensors.items() if "pooler" not in name
-    }
+    weights = {name: torch.from_numpy(np.array(t)) for name, t in bert.tensors.items() if _used(name, bert.layers)}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     if missing or unexpected:
         raise SystemExit(f"the base does not fit BertModel: missing {missing}, unexpected {unexpected}")
     return model
 
 
+def _used(name: str, layers: int) -> bool:
+    number = re.match(r"encoder\.layer\.(\d+)\.", name)
+    return "pooler" not in name and (number is None or int(number[1]) < layers)
+
+
 if __name__ == "__main__":
-    for pack in BASES:
-        vectors = reference_vectors(*read_base(pack, Path(sys.argv[1])))
+    for pack in PACKS:
+        vectors = reference_vectors(*read_pack(pack, Path(sys.argv[1])))
         np.savez_compressed(DATA / f"reference_vectors_{pack}.npz", vectors=vectors.astype(np.float32))

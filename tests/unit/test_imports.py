@@ -50,9 +50,10 @@ JOINING = {
 }
 # Module -> the foreign floor it uses all the same, and why.
 EXCEPTIONS = {
-    ("workers.slm.train.__main__", "workers.analyze"): (
-        "training is a program of its own that nothing imports: it must cut texts into clauses as the worker does"
-    ),
+    (f"workers.slm.train.{program}", "workers.analyze"): (
+        "training is made of programs that nothing else imports: they must cut texts into clauses as the worker does"
+    )
+    for program in ("__main__", "aspect_dev", "calibrate")
 }
 
 

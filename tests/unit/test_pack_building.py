@@ -193,8 +193,9 @@ def test_shipped_recipes_have_heads_trained_on_their_base(name: str) -> None:
     card = build.read_heads_card(recipe.heads_dir)
     assert card.base_sha256 == recipe.base.sha256["weights"]
     assert {"sentiment", "intents", "emotion", "toxicity", "urgency"} <= set(card.heads)
-    assert card.aspects is not None
-    assert all(file.stat().st_size < 1_000_000 for file in recipe.heads_dir.iterdir())
+    assert card.aspects is not None or card.attention is not None
+    trained = [recipe.trained_file] if recipe.trained_file.is_file() else []
+    assert sum(file.stat().st_size for file in (*recipe.heads_dir.iterdir(), *trained)) < 30_000_000
 
 
 @pytest.mark.parametrize(

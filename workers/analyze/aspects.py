@@ -1,94 +1,42 @@
-"""Which aspects a text speaks of, where, and how: clauses compared with what the taxonomy says of each aspect.
-
-A clause mentions an aspect when its embedding, freed of what all texts share, is like one of the aspect's description
-sentences (`workers.slm.heads.Likeness`). So a new aspect needs a description, not a training run. Its sentiment is the
-sentiment head's word on the clause, blended with its word on the whole text.
-"""
+"""Which aspects a text speaks of, where, and how: what any finder must answer, and the one that fits a pack."""
 
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.insights import AspectMention, Evidence, SentimentLabel
+from schemas.insights import AspectMention
 from schemas.taxonomy import Taxonomy
+from workers.analyze.aspects_by_attention import AttentionFinder
+from workers.analyze.aspects_by_likeness import LikenessFinder
 from workers.analyze.sentences import Span
-from workers.slm.encoder import Encoder
-from workers.slm.heads import Heads, Likeness
-
-Vectors = NDArray[np.float32]
-MOST_PER_CLAUSE = 2  # a clause speaks of one thing, now and then of two; what is merely like them comes behind
-
-LABELS: tuple[SentimentLabel, ...] = ("negative", "neutral", "positive")
+from workers.slm.encoder import Encoder, TokenStates
+from workers.slm.errors import PackError
+from workers.slm.heads import Heads
 
 
-class AspectFinder:
-    """Finds aspects in embedded clauses. Descriptions are embedded once; names asked for later are remembered."""
+class AspectFinder(Protocol):
+    """Finds aspects in one encoder pass: `read` runs beside it, in its threads; `mentions` makes words of what was read."""
 
-    def __init__(self, taxonomy: Taxonomy, encoder: Encoder, heads: Heads, likeness: Likeness) -> None:
-        self._encoder, self._heads, self._likeness = encoder, heads, likeness
-        self._names = [aspect.name for aspect in taxonomy.aspects]
-        self._described = {
-            aspect.name: self._embed([*aspect.title.values(), *aspect.sentences()]) for aspect in taxonomy.aspects
-        }
+    def learn(self, names: Sequence[str]) -> None:
+        """Embed names that will be asked for and are not known yet. Before `read`, and not in the encoder's threads."""
 
-    def find(self, clauses: Sequence[Span], vectors: Vectors, whole: Vectors) -> tuple[AspectMention, ...]:
-        """The taxonomy's aspects that these clauses mention, in the order of the text.
+    def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None) -> Any:
+        """What `mentions` needs of a text's token states. `spans` are its clauses, in the characters that the encoder saw;
+        `names` are the aspects asked for, None for the taxonomy's."""
 
-        `vectors` (k, d) are the clauses' embeddings, `whole` (3,) the whole text's sentiment probabilities.
-        """
-        if not clauses:
-            return ()
-        probability = _likeliest(self._probabilities(self._names, vectors))
-        best = probability.argmax(axis=0)
-        mentions = [
-            self._mention(name, clauses[best[i]], vectors[best[i]], float(probability[best[i], i]), whole)
-            for i, name in enumerate(self._names)
-            if probability[best[i], i] >= self._likeness.card.threshold
-        ]
-        return tuple(sorted(mentions, key=lambda m: (m.evidence.start, -m.confidence)))
-
-    def judge(
-        self, names: Sequence[str], clauses: Sequence[Span], vectors: Vectors, whole: Vectors
+    def mentions(
+        self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Any, whole: NDArray[np.float32]
     ) -> tuple[AspectMention, ...]:
-        """One mention for each of the names asked for, in their order, from the clause that is likest to it.
-
-        A name that the taxonomy does not know is its own description.
-        """
-        if not clauses or not names:
-            return ()
-        for name in names:
-            if name not in self._described:
-                self._described[name] = self._embed([name.replace("_", " ")])
-        probability = self._probabilities(names, vectors)
-        best = probability.argmax(axis=0)
-        return tuple(
-            self._mention(name, clauses[best[i]], vectors[best[i]], float(probability[best[i], i]), whole)
-            for i, name in enumerate(names)
-        )
-
-    def _embed(self, sentences: list[str]) -> Vectors:
-        return self._likeness.centred(self._encoder.encode(sentences).pooled)
-
-    def _probabilities(self, names: Sequence[str], vectors: Vectors) -> Vectors:
-        """P(clause speaks of aspect), (clauses, names). A clause that no token touches speaks of nothing."""
-        centred = self._likeness.centred(vectors)
-        cosines = np.stack([(centred @ self._described[name].T).max(axis=1) for name in names], axis=1)
-        touched = vectors.any(axis=1, keepdims=True)
-        return np.where(touched, self._likeness.probability(cosines), 0).astype(np.float32)
-
-    def _mention(self, name: str, clause: Span, vector: Vectors, probability: float, whole: Vectors) -> AspectMention:
-        share = self._likeness.card.clause_share if vector.any() else 0.0
-        own = self._heads.probabilities("sentiment", vector[None])[0]
-        label = LABELS[int((share * own + (1 - share) * whole).argmax())]
-        evidence = Evidence(start=clause.start, end=clause.end)
-        return AspectMention(aspect=name, sentiment=label, confidence=min(1.0, probability), evidence=evidence)
+        """For `names`, one mention each, in their order. For None, the taxonomy's aspects that the clauses mention, in the
+        order of the text. `whole` (3,) are the whole text's sentiment probabilities."""
 
 
-def _likeliest(probability: Vectors) -> Vectors:
-    """(clauses, names) with zeros wherever a clause is likelier to speak of `MOST_PER_CLAUSE` other names."""
-    if probability.shape[1] <= MOST_PER_CLAUSE:
-        return probability
-    least = np.partition(probability, -MOST_PER_CLAUSE, axis=1)[:, -MOST_PER_CLAUSE, None]
-    kept: Vectors = np.where(probability >= least, probability, 0)
-    return kept
+def aspect_finder(taxonomy: Taxonomy, encoder: Encoder, heads: Heads, pack: str) -> AspectFinder:
+    """The finder that the pack's heads were trained for. Raises `PackError` when there is none."""
+    if heads.attention is not None:
+        return AttentionFinder(taxonomy, encoder, heads.attention)
+    if heads.likeness is not None:
+        return LikenessFinder(taxonomy, encoder, heads, heads.likeness)
+    raise PackError(f"the pack {pack} has no heads for aspects; take another pack")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import structlog
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 from schemas.events import Event
 from schemas.insights import Analysis, Method, Sentiment
 from schemas.taxonomy import Taxonomy
-from workers.analyze.aspects import LABELS, AspectFinder
+from workers.analyze.aspects import aspect_finder
+from workers.analyze.aspects_by_attention import LABELS
 from workers.analyze.disguise import SafeEvent, disguise
 from workers.analyze.headline import extract_headline, score_sentences
 from workers.analyze.language import detect_language
 from workers.analyze.redact import Redactor
 from workers.analyze.sentences import Span, split_clauses, split_sentences
-from workers.slm.encoder import Encoded
+from workers.slm.encoder import TokenStates, normalised, pool_spans
 from workers.slm.errors import PackError
 from workers.slm.packs import Pack
 
@@ -64,11 +66,10 @@ class Judge:
         self._pack, self._redactor, self._salt = pack, redactor, salt
         self._headline_min_chars = headline_min_chars
         self._heads = pack.heads
-        likeness = self._heads.likeness
-        if likeness is None or "sentiment" not in self._heads.cards:
-            raise PackError(f"the pack {pack.name} has no heads for sentiment and aspects; take another pack")
+        if "sentiment" not in self._heads.cards:
+            raise PackError(f"the pack {pack.name} has no head for sentiment; take another pack")
         self._encoder = pack.encoder(replicas)
-        self._aspects = AspectFinder(taxonomy, self._encoder, self._heads, likeness)
+        self._aspects = aspect_finder(taxonomy, self._encoder, self._heads, pack.name)
 
     def disguise(self, event: Event) -> SafeEvent:
         """The event without personal data."""
@@ -108,35 +109,33 @@ class Judge:
     def _judge(self, requests: Sequence[Request]) -> list[Analysis]:
         clauses = [split_clauses(request.text) for request in requests]
         sentences = [self._sentences_wanted(request) for request in requests]
-        spans = [
-            [(s.start + r.offset, s.end + r.offset) for s in (*own, *longer)]
-            for r, own, longer in zip(requests, clauses, sentences, strict=True)
-        ]
-        encoded = self._encoder.encode([request.seen for request in requests], spans)
-        heads = self._heads.predict(encoded.pooled)
+        for names in {request.aspects for request in requests if request.aspects}:
+            self._aspects.learn(names)
+
+        def look(index: int, tokens: TokenStates) -> _Seen:
+            request = requests[index]
+            own, longer = (_shifted(spans[index], request.offset) for spans in (clauses, sentences))
+            reading = self._aspects.read(tokens, own, request.aspects)
+            return _Seen(tokens.pooled, pool_spans(tokens, longer), reading)
+
+        seen = self._encoder.reduce([request.seen for request in requests], look)
+        heads = self._heads.predict(normalised(np.stack([each.pooled for each in seen])))
         return [
-            self._analysis(i, request, clauses[i], sentences[i], encoded, {name: p[i] for name, p in heads.items()})
+            self._analysis(request, clauses[i], sentences[i], seen[i], {name: p[i] for name, p in heads.items()})
             for i, request in enumerate(requests)
         ]
 
     def _analysis(
         self,
-        index: int,
         request: Request,
         clauses: Sequence[Span],
         sentences: Sequence[Span],
-        encoded: Encoded,
+        seen: "_Seen",
         heads: dict[str, NDArray[np.float32]],
     ) -> Analysis:
-        vectors = encoded.spans[index]
-        of_clauses, of_sentences = vectors[: len(clauses)], vectors[len(clauses) :]
-        whole = heads["sentiment"]
-        if request.aspects is None:
-            aspects = self._aspects.find(clauses, of_clauses, whole)
-        else:
-            aspects = self._aspects.judge(request.aspects, clauses, of_clauses, whole)
-        headline, method = self._headline(request, sentences, of_sentences)
-        sentiment = _sentiment(whole)
+        aspects = self._aspects.mentions(request.aspects, clauses, seen.reading, heads["sentiment"])
+        headline, method = self._headline(request, sentences, seen.sentences)
+        sentiment = _sentiment(heads["sentiment"])
         language = request.language.split("-")[0].split("_")[0] or detect_language(request.text)[0]
         return Analysis(
             text=request.text,
@@ -152,16 +151,17 @@ class Judge:
             pack=self._pack.name,
             pack_version=self._pack.version,
             redactions=dict(request.redactions),
-            flags=self._flags(sentiment, language),
+            flags=self._flags(sentiment, language, ironic=bool(self._labels("irony", heads))),
         )
 
     def _labels(self, name: str, heads: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:
         return self._heads.given(name, heads[name]) if name in heads else ()
 
-    def _flags(self, sentiment: Sentiment, language: str) -> tuple[str, ...]:
+    def _flags(self, sentiment: Sentiment, language: str, *, ironic: bool) -> tuple[str, ...]:
         flags = {
             "unsure": sentiment.confidence < UNSURE_BELOW,
             "language_not_served": language not in (*self._pack.card.languages, "und"),
+            "ironic": ironic,
         }
         return tuple(name for name, raised in flags.items() if raised)
 
@@ -183,6 +183,18 @@ class Judge:
             request.text, sentence_scores=scores, min_chars=self._headline_min_chars, max_chars=MAX_HEADLINE_CHARS
         )
         return (span.of(request.text), Method.EXTRACTIVE) if span else ("", Method.NONE)
+
+
+class _Seen(NamedTuple):
+    """What is kept of a text's token states: their mean (d,), its sentences' vectors (k, d), what its aspects read."""
+
+    pooled: NDArray[np.float32]
+    sentences: NDArray[np.float32]
+    reading: Any
+
+
+def _shifted(spans: Sequence[Span], by: int) -> list[tuple[int, int]]:
+    return [(span.start + by, span.end + by) for span in spans]
 
 
 def _is_headline(title: str) -> bool:

@@ -15,6 +15,9 @@ from typing import Any
 from workers.embedded.clickhouse_errors import SESSION_IS_LOCKED, SESSION_NOT_FOUND, refusal
 from workers.embedded.clickhouse_request import Session
 
+# A client may have read the whole answer to its last query, and ask again, a moment before the session is given back.
+ANSWERED_S = 0.5
+
 
 @dataclass
 class _Kept:
@@ -29,7 +32,7 @@ class Sessions:
     def __init__(self, open_connection: Callable[[], Any]) -> None:
         self._open_connection = open_connection
         self._kept: dict[str, _Kept] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     @contextmanager
     def lease(self, session: Session) -> Iterator[Any]:
@@ -47,6 +50,7 @@ class Sessions:
                 if session.close_after:
                     self._kept.pop(session.id)
                     kept.connection.close()
+                self._lock.notify_all()
 
     def close(self) -> None:
         """Close the sessions that no query is using."""
@@ -57,6 +61,7 @@ class Sessions:
     def _take(self, session: Session) -> _Kept:
         with self._lock:
             self._close_expired()
+            self._lock.wait_for(lambda: not self._is_busy(session), ANSWERED_S)
             kept = self._kept.get(session.id)
             if kept is None:
                 if session.must_exist:
@@ -68,6 +73,10 @@ class Sessions:
                 raise refusal(SESSION_IS_LOCKED, f"Session {session.id} is locked by a concurrent client")
             kept.busy = True
             return kept
+
+    def _is_busy(self, session: Session) -> bool:
+        kept = self._kept.get(session.id)
+        return kept is not None and kept.busy
 
     def _close_expired(self) -> None:
         now = time.monotonic()

@@ -19,8 +19,10 @@ from workers.slm.e5s1 import read_e5s1
 from workers.slm.errors import PackError
 from workers.slm.heads import HeadsCard, read_heads_card
 from workers.slm.packs import BaseCard, Pack, PackCard
+from workers.slm.prune import with_layers
 from workers.slm.recipes import Recipe, digest, load_recipe, shipped_recipes
 from workers.slm.sources import Choice, Files, Progress, fetch_base
+from workers.slm.trained import with_trained
 
 # Names have no dot, so one pack's leavings are never taken for another's.
 SCRATCH = ".building"
@@ -95,7 +97,7 @@ def _build(recipe: Recipe, packs_dir: Path, cache_dir: Path, choice: Choice, pro
 
 
 def _fill(path: Path, recipe: Recipe, files: Files) -> None:
-    bert = _read_base(recipe, files)
+    bert = read_encoder(recipe, files)
     (path / packs.MODEL_DIR).mkdir()
     write_encoder(bert, path / packs.MODEL_DIR, recipe.quantization)
     document = json.dumps(bert.tokenizer, ensure_ascii=False, separators=(",", ":"))
@@ -117,12 +119,21 @@ def _fill(path: Path, recipe: Recipe, files: Files) -> None:
         quantization=recipe.quantization,
         heads=heads.heads if heads else {},
         aspects=heads.aspects if heads else None,
+        attention=heads.attention if heads else None,
         metrics=heads.metrics if heads else {},
         data=heads.data if heads else (),
         limits=heads.limits if heads else (),
         files=written,
     )
     packs.write_card(path, card)
+
+
+def read_encoder(recipe: Recipe, files: Files) -> Bert:
+    """The recipe's encoder in float32: its base, and over it the trained part if there is one. Raises `PackError`."""
+    bert = _read_base(recipe, files)
+    if recipe.trained_file.is_file():
+        return with_trained(bert, recipe.trained_file, recipe.layers)
+    return with_layers(bert, recipe.layers or bert.layers)
 
 
 def _read_base(recipe: Recipe, files: Files) -> Bert:
@@ -139,7 +150,7 @@ def _copy_heads(recipe: Recipe, path: Path) -> HeadsCard | None:
     if card.base_sha256 != recipe.base.sha256["weights"]:
         raise PackError(
             f"the heads in {recipe.heads_dir} were trained on another base ({card.base_sha256[:12]}…) than the recipe's "
-            f"({recipe.base.sha256['weights'][:12]}…); train them again: voxpop train"
+            f"({recipe.base.sha256['weights'][:12]}…); train them again: python -m workers.slm.train"
         )
     shutil.copyfile(recipe.heads_dir / packs.HEADS_FILE, path / packs.HEADS_FILE)
     return card

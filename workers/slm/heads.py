@@ -15,6 +15,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workers.slm.attention import AspectAttention, AttentionCard
 from workers.slm.errors import PackError
 from workers.slm.safetensors import read_safetensors
 
@@ -57,6 +58,7 @@ class HeadsCard(_Frozen):
     data: tuple[str, ...]
     heads: dict[str, HeadCard]
     aspects: AspectCard | None = None
+    attention: AttentionCard | None = None
     metrics: dict[str, dict[str, float]] = {}
     tried: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -104,17 +106,27 @@ class Heads:
     cards: Mapping[str, HeadCard]
     layers: Mapping[str, tuple[_Layer, ...]]
     likeness: Likeness | None
+    attention: AspectAttention | None = None
 
     @classmethod
-    def read(cls, file: Path, cards: Mapping[str, HeadCard], aspects: AspectCard | None) -> "Heads":
+    def read(
+        cls,
+        file: Path,
+        cards: Mapping[str, HeadCard],
+        aspects: AspectCard | None,
+        attention: AttentionCard | None = None,
+    ) -> "Heads":
         """The heads in `file`, as their cards describe them. Raises `PackError` when they do not fit."""
         tensors = read_safetensors(file)
         try:
             layers = {name: _read_layers(tensors, name, len(card.labels)) for name, card in cards.items()}
             likeness = Likeness(aspects, tensors["aspects.centre"], tensors["aspects.shared"]) if aspects else None
+            asking = AspectAttention.read(tensors, attention) if attention else None
         except KeyError as error:
-            raise PackError(f"{file} has no tensor {error}; train the heads again: voxpop train") from error
-        return cls(cards, layers, likeness)
+            raise PackError(
+                f"{file} has no tensor {error}; train the heads again: python -m workers.slm.train"
+            ) from error
+        return cls(cards, layers, likeness, asking)
 
     def labels(self, name: str) -> tuple[str, ...]:
         """The labels of head `name`, in the order of its columns. Raises KeyError."""
@@ -127,7 +139,7 @@ class Heads:
     def probabilities(self, name: str, pooled: Array) -> Array:
         """L2-normalised embeddings (n, d) -> the probabilities (n, labels) of one head. Raises KeyError."""
         card = self.cards[name]
-        scaled = self._logits(name, pooled) / np.float32(card.temperature)
+        scaled = self.logits(name, pooled) / np.float32(card.temperature)
         return _softmax(scaled) if card.kind == "softmax" else _sigmoid(scaled)
 
     def given(self, name: str, row: Array) -> tuple[str, ...]:
@@ -140,7 +152,8 @@ class Heads:
             label for label, p in chosen if p >= card.thresholds.get(label, 0.5 if card.kind == "sigmoid" else 0)
         )
 
-    def _logits(self, name: str, pooled: Array) -> Array:
+    def logits(self, name: str, pooled: Array) -> Array:
+        """L2-normalised embeddings (n, d) -> the logits (n, labels) of one head, not yet tempered. Raises KeyError."""
         *hidden, last = self.layers[name]
         x = pooled
         for layer in hidden:
@@ -154,7 +167,9 @@ def read_heads_card(directory: Path) -> HeadsCard:
     try:
         return HeadsCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(f"{file} cannot be read ({' '.join(str(error).split())}); train again: voxpop train") from error
+        raise PackError(
+            f"{file} cannot be read ({' '.join(str(error).split())}); train again: python -m workers.slm.train"
+        ) from error
 
 
 def _read_layers(tensors: Mapping[str, NDArray[Any]], name: str, outputs: int) -> tuple[_Layer, ...]:

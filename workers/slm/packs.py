@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workers.slm.attention import AttentionCard
 from workers.slm.encoder import BATCH_TOKENS, Encoder, EncoderShape
 from workers.slm.errors import PackError
 from workers.slm.heads import AspectCard, HeadCard, Heads
@@ -48,6 +49,7 @@ class PackCard(_Frozen):
     quantization: str
     heads: dict[str, HeadCard] = {}
     aspects: AspectCard | None = None
+    attention: AttentionCard | None = None
     metrics: dict[str, dict[str, float]] = {}
     data: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -80,8 +82,10 @@ class Pack:
     def heads(self) -> Heads:
         """The trained heads; `PackError` when the pack has none."""
         if not self.card.heads:
-            raise PackError(f"the pack {self.name} has no heads; train some (voxpop train) or take another pack")
-        return Heads.read(self.path / HEADS_FILE, self.card.heads, self.card.aspects)
+            raise PackError(
+                f"the pack {self.name} has no heads; train some (python -m workers.slm.train) or take another pack"
+            )
+        return Heads.read(self.path / HEADS_FILE, self.card.heads, self.card.aspects, self.card.attention)
 
 
 def read_card(path: Path) -> PackCard:

@@ -81,6 +81,10 @@ class Recipe(_Frozen):
     base: BaseModelFiles
     encoder: EncoderLayout
     quantization: Literal["int8", "float32"] = "int8"
+    layers: int | None = Field(default=None, ge=1, description="Keep so many of the base's layers; all if unset.")
+    trained: Path | None = Field(
+        default=None, description="The encoder's trained part; workers/slm/trained/<name>.safetensors if unset."
+    )
     heads: Path | None = Field(
         default=None, description="Directory of trained heads; workers/slm/heads/<name> if unset."
     )
@@ -88,6 +92,11 @@ class Recipe(_Frozen):
     @property
     def heads_dir(self) -> Path:
         return self.heads or Path(str(resources.files("workers.slm"))) / "heads" / self.name
+
+    @property
+    def trained_file(self) -> Path:
+        """May not exist: then the pack's encoder is the base as it is."""
+        return self.trained or Path(str(resources.files("workers.slm"))) / "trained" / f"{self.name}.safetensors"
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -114,12 +123,14 @@ def load_recipe(name: str) -> Recipe:
 
 
 def digest(recipe: Recipe) -> str:
-    """SHA-256 of all that goes into the pack besides the base's bytes: the recipe's own fields and the heads' files.
+    """SHA-256 of all that goes into the pack besides the base's bytes: the recipe's own fields, the trained part, the heads.
 
     Where the base may be fetched from is left out: the same bytes make the same pack.
     """
-    plain = recipe.model_dump_json(exclude={"heads": True, "base": {"sources"}})
+    plain = recipe.model_dump_json(exclude={"heads": True, "trained": True, "base": {"sources"}})
     total = hashlib.sha256(plain.encode())
+    if recipe.trained_file.is_file():
+        total.update(recipe.trained_file.read_bytes())
     if recipe.heads_dir.is_dir():
         for file in sorted(recipe.heads_dir.iterdir()):
             total.update(file.name.encode() + b"\0" + file.read_bytes())

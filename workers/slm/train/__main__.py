@@ -13,7 +13,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from schemas.samples import gold_labels, sample_messages
 from schemas.taxonomy import load_taxonomy
 from workers.analyze.sentences import split_clauses
 from workers.settings import load_settings
@@ -25,10 +24,8 @@ from workers.slm.safetensors import write_safetensors
 from workers.slm.train import corpora, fit, silver
 from workers.slm.train.aspects import calibrate
 from workers.slm.train.embed import embedded
+from workers.slm.train.finetune.samples import EMOTIONS, INTENTS, SENTIMENTS, sample_stream
 
-SENTIMENTS = ("negative", "neutral", "positive")
-EMOTIONS = ("anger", "joy", "optimism", "sadness")
-INTENTS = ("complaint", "praise", "question", "suggestion")
 DATA = (
     "SemEval 2013-2016 task 4A tweets (TweetEval split)",
     "XLM-T UMSAB tweets in the pack's languages",
@@ -106,13 +103,13 @@ class Trainer:
         thresholds = {name: fit.best_threshold(shares[tune, i], gold[tune, i]) for i, name in enumerate(INTENTS)}
         self._keep("intents", head, "sigmoid", INTENTS, thresholds)
         self.metrics["intents_silver_dev"] = {
-            f"f1_{name}": _f1(shares[~tune, i] >= thresholds[name], gold[~tune, i]) for i, name in enumerate(INTENTS)
+            f"f1_{name}": fit.f1(shares[~tune, i] >= thresholds[name], gold[~tune, i]) for i, name in enumerate(INTENTS)
         }
         urgent, urgent_dev = (_urgent(part) for part in (train, dev))
         head = fit.fit_sigmoid(x, urgent, c=10.0)
         self._keep("urgency", head, "sigmoid", ("urgent",), {})
         shares = _sigmoid(head.logits(x_dev))
-        self.metrics["urgency_silver_dev"] = {"f1": _f1(shares[:, 0] >= 0.5, urgent_dev[:, 0])}
+        self.metrics["urgency_silver_dev"] = {"f1": fit.f1(shares[:, 0] >= 0.5, urgent_dev[:, 0])}
 
     def emotion(self) -> None:
         train, dev = (corpora.labelled(self.data, "tweet_emotion", part) for part in ("train", "dev"))
@@ -185,33 +182,23 @@ def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     return shares
 
 
-def _f1(said: NDArray[np.bool_], gold: NDArray[np.bool_]) -> float:
-    hit = int((said & gold).sum())
-    return round(200 * hit / max(1, int(said.sum()) + int(gold.sum())), 2)
-
-
 def _sample_texts(languages: Collection[str]) -> list[tuple[str, frozenset[str]]]:
-    """The sample stream's texts in these languages with the aspects a person found in them, each text once, in order."""
-    import orjson
-
-    gold, found = gold_labels(), {}
-    for message in sample_messages():
-        if message.expected_reason is None and message.value is not None:
-            event = orjson.loads(message.value)
-            key = (event["source"], event["id"])
-            if gold[key].language in languages:
-                found[event["text"]] = (event["text"], frozenset(gold[key].aspects))
-    return list(found.values())
+    """The sample stream's texts with the aspects a person found in them."""
+    return [(text, frozenset(aspects)) for text, _, aspects, _ in sample_stream(languages)]
 
 
 def main() -> None:
     """Trains and writes `workers/slm/heads/<pack>/`."""
     parser = argparse.ArgumentParser(prog="python -m workers.slm.train", description=main.__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory of the *.jsonl.gz sets")
-    parser.add_argument("--pack", default="e5-small-multilingual", help="a recipe's name")
+    parser.add_argument("--pack", default="minilm-l6-english", help="the name of a recipe without a trained encoder")
     arguments = parser.parse_args()
     settings = load_settings()
     recipe = load_recipe(arguments.pack)
+    if recipe.trained_file.is_file():
+        parser.error(
+            f"{recipe.name} has a trained encoder: python -m workers.slm.train.finetune, then .export and calibrate"
+        )
     pack = ensure_pack(arguments.pack, settings.packs_dir, settings.cache_dir)
     with pack.encoder() as encoder:
         trainer = Trainer(pack, encoder, arguments.data, settings.cache_dir)

@@ -37,20 +37,20 @@ def rows(data: Path, name: str) -> Iterator[dict[str, Any]]:
 def sentiment(data: Path, part: str, languages: Collection[str]) -> list[Example]:
     """Texts labelled negative, neutral, positive, in these languages (English sets always). `part` is train or dev; sets
     without a dev file lend every tenth row."""
-    found = [Example(_plain(r["text"]), "tweets", r["label"]) for r in rows(data, f"tweet_sentiment_{part}")]
+    found = [Example(plain(r["text"]), "tweets", r["label"]) for r in rows(data, f"tweet_sentiment_{part}")]
     for name in (name for code, name in LANGUAGES.items() if code in languages):
-        found += [Example(_plain(r["text"]), f"xlmt_{name}", r["label"]) for r in rows(data, f"xlmt_{name}_{part}")]
-    found += [Example(_plain(r["text"]), "airline", r["label"]) for r in _split(data, "airline_train", part)]
+        found += [Example(plain(r["text"]), f"xlmt_{name}", r["label"]) for r in rows(data, f"xlmt_{name}_{part}")]
+    found += [Example(plain(r["text"]), "airline", r["label"]) for r in split(data, "airline_train", part)]
     found += [
-        Example(_plain(r["text"]), "amazon_devices", _of_stars(r["rating"]))
-        for r in _split(data, "amazon_devices_train", part)
+        Example(plain(r["text"]), "amazon_devices", _of_stars(r["rating"]))
+        for r in split(data, "amazon_devices_train", part)
     ]
     return found
 
 
 def labelled(data: Path, name: str, part: str, most: int = 8_000) -> list[Example]:
     """A TweetEval set such as `tweet_emotion`."""
-    return [Example(_plain(r["text"]), name, r["label"]) for r in _sampled(data, f"{name}_{part}", most)]
+    return [Example(plain(r["text"]), name, r["label"]) for r in _sampled(data, f"{name}_{part}", most)]
 
 
 def apart(train: list[Example], dev: list[Example]) -> list[Example]:
@@ -64,7 +64,8 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(re.findall(r"\w+", bare.lower()))
 
 
-def _split(data: Path, name: str, part: str) -> Iterator[dict[str, Any]]:
+def split(data: Path, name: str, part: str) -> Iterator[dict[str, Any]]:
+    """The rows of a set without a dev file: every tenth by hash is dev, the others are train."""
     for row in rows(data, name):
         held_out = hashlib.sha256(row["text"].encode()).digest()[0] % 10 == 0
         if held_out == (part == "dev"):
@@ -81,7 +82,7 @@ def _of_stars(rating: int) -> str:
     return "negative" if rating <= 2 else "positive" if rating >= 4 else "neutral"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """As the worker sees texts: handles redacted (in every other text, since companies' handles stay), links alike."""
     even = len(text) % 2 == 0
     text = _LINK.sub("http", text)

@@ -30,7 +30,21 @@ def fit_softmax(
     model = LogisticRegression(C=c, max_iter=2000).fit(x, labels, sample_weight=weights)
     head = LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32), 1.0)
     logits = head.logits(dev[0])
-    return LinearHead(head.weight, head.bias, _temperature(logits, dev[1]))
+    return LinearHead(head.weight, head.bias, temperature(logits, dev[1]))
+
+
+def fit_plain(x: Array, labels: NDArray[np.int64], weights: Array, c: float) -> LinearHead:
+    """Logistic regression without a temperature; of two labels one column, the second one's."""
+    model = LogisticRegression(C=c, max_iter=2000).fit(x, labels, sample_weight=weights)
+    return LinearHead(model.coef_.astype(np.float32), model.intercept_.astype(np.float32), 1.0)
+
+
+def rare_weights(labels: NDArray[np.int64], power: float) -> Array:
+    """A weight a text: its label's rarity to a power, 0 for all alike, 1 for labels that count alike; mean 1."""
+    counts = np.bincount(labels)[labels]
+    weights = (len(labels) / counts) ** power
+    scaled: Array = (weights / weights.mean()).astype(np.float32)
+    return scaled
 
 
 def fit_sigmoid(x: Array, targets: NDArray[np.bool_], c: float) -> LinearHead:
@@ -69,6 +83,21 @@ def macro_f1(gold: NDArray[np.int64], said: NDArray[np.int64]) -> float:
     return round(100 * float(f1_score(gold, said, average="macro")), 2)
 
 
+def f1(said: NDArray[np.bool_], gold: NDArray[np.bool_]) -> float:
+    hit = int((said & gold).sum())
+    return round(200 * hit / max(1, int(said.sum()) + int(gold.sum())), 2)
+
+
+def accuracy_at_coverage(logits: Array, gold: NDArray[np.int64]) -> dict[str, float]:
+    """Accuracy in percent when only the surest 100, 90, 75 and 50 percent are answered."""
+    shares = _softmax(logits)
+    order = np.argsort(-shares.max(axis=1), kind="stable")
+    hit = (shares.argmax(axis=1) == gold)[order]
+    return {
+        f"accuracy_at_{c}": round(100 * float(hit[: max(1, len(hit) * c // 100)].mean()), 2) for c in (100, 90, 75, 50)
+    }
+
+
 def calibration_error(logits: Array, gold: NDArray[np.int64], temperature: float, bins: int = 15) -> float:
     """Expected calibration error in percent (Naeini et al. 2015)."""
     shares = _softmax(logits / temperature)
@@ -78,7 +107,9 @@ def calibration_error(logits: Array, gold: NDArray[np.int64], temperature: float
     return round(100 * float(sum(gaps)), 2)
 
 
-def _temperature(logits: Array, gold: NDArray[np.int64]) -> float:
+def temperature(logits: Array, gold: NDArray[np.int64]) -> float:
+    """The temperature of the highest likelihood (Guo et al. 2017)."""
+
     def loss(log_t: float) -> float:
         shares = _softmax(logits / np.exp(log_t))
         return float(-np.log(np.maximum(shares[np.arange(len(gold)), gold], 1e-9)).mean())

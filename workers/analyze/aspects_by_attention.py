@@ -1,0 +1,111 @@
+"""Aspects that ask: each one's description looks through the text's tokens (`workers.slm.attention`).
+
+What the taxonomy says of an aspect is embedded once. So a new aspect needs a description, not a training run, and the
+clause that was looked at most is the evidence.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.insights import AspectMention, Evidence, SentimentLabel
+from schemas.taxonomy import Taxonomy
+from workers.analyze.sentences import Span
+from workers.slm.attention import AspectAttention, Queries
+from workers.slm.encoder import Encoder, TokenStates, normalised
+
+Array = NDArray[np.float32]
+LABELS: tuple[SentimentLabel, ...] = ("negative", "neutral", "positive")
+
+
+class Asked(NamedTuple):
+    """Of the aspects (a,) asked of a text: P(present) (a,), polarity (a, 3), and the attention on each clause (a, k)."""
+
+    present: Array
+    polarity: Array
+    on_clauses: Array
+
+
+class AttentionFinder:
+    """Finds aspects by asking for them. Threads may share one; names asked for are remembered."""
+
+    def __init__(self, taxonomy: Taxonomy, encoder: Encoder, attention: AspectAttention) -> None:
+        self._encoder, self._attention = encoder, attention
+        self.names = tuple(aspect.name for aspect in taxonomy.aspects)
+        self._described = {
+            aspect.name: self._embed([aspect.name.replace("_", " "), *aspect.title.values(), *aspect.sentences()])
+            for aspect in taxonomy.aspects
+        }
+        self._queries: dict[tuple[str, ...], Queries] = {}
+        self.learn(self.names)
+
+    def learn(self, names: Sequence[str]) -> None:
+        """Embed the names that are new: a name that the taxonomy does not know is its own description."""
+        for name in names:
+            if name not in self._described:
+                self._described[name] = self._embed([name.replace("_", " ")])
+        key = tuple(names)
+        if key and key not in self._queries:
+            self._queries[key] = self._attention.queries(np.stack([self._described[name] for name in key]))
+
+    def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None) -> Asked:
+        """What the token states answer to the names, or to all of the taxonomy's."""
+        key = self.names if names is None else tuple(names)
+        if not key:
+            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),))))
+        reading = self._attention.ask(tokens.states, self._queries[key])
+        return Asked(reading.present, reading.polarity, _summed(reading.looked, tokens.offsets, spans))
+
+    def mentions(
+        self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Asked, whole: Array
+    ) -> tuple[AspectMention, ...]:
+        """See `AspectFinder.mentions`."""
+        if not clauses:
+            return ()
+        if names is not None:
+            return tuple(self._mention(name, i, clauses, reading, whole) for i, name in enumerate(names))
+        card = self._attention.card
+        found = spoken_of(reading.present, reading.on_clauses, card.threshold, card.most_per_clause)
+        mentions = [self._mention(self.names[i], i, clauses, reading, whole) for i in found]
+        return tuple(sorted(mentions, key=lambda m: (m.evidence.start, -m.confidence)))
+
+    def _mention(self, name: str, row: int, clauses: Sequence[Span], reading: Asked, whole: Array) -> AspectMention:
+        share = self._attention.card.whole_share
+        label = LABELS[int(((1 - share) * reading.polarity[row] + share * whole).argmax())]
+        clause = clauses[int(reading.on_clauses[row].argmax())]
+        evidence = Evidence(start=clause.start, end=clause.end)
+        return AspectMention(
+            aspect=name, sentiment=label, confidence=round(float(reading.present[row]), 4), evidence=evidence
+        )
+
+    def _embed(self, sentences: list[str]) -> Array:
+        mean: Array = normalised(self._encoder.encode(sentences).pooled).mean(axis=0)
+        return mean
+
+
+def spoken_of(present: Array, on_clauses: Array, threshold: float, most: int) -> list[int]:
+    """The rows whose P(present) (a,) reaches the threshold and is among the `most` likeliest of the clause they look at."""
+    likely = [i for i in np.argsort(-present, kind="stable").tolist() if present[i] >= threshold]
+    clause = on_clauses.argmax(axis=1) if on_clauses.shape[1] else np.zeros(len(present), int)
+    taken = np.zeros(max(1, on_clauses.shape[1]), int)
+    found = []
+    for i in likely:
+        if taken[clause[i]] < most:
+            taken[clause[i]] += 1
+            found.append(i)
+    return sorted(found)
+
+
+def _summed(looked: Array, offsets: NDArray[np.int32], spans: Sequence[tuple[int, int]]) -> Array:
+    """The attention (a, t) on the tokens of each span, (a, k). A token belongs to the span that it begins in."""
+    if not spans:
+        return np.zeros((len(looked), 0), np.float32)
+    starts = np.array([start for start, _ in spans])
+    # A token may begin with the space before its word, so it is held by its last character.
+    owner = np.searchsorted(starts, offsets[:, 1] - 1, side="right") - 1
+    summed = np.zeros((len(looked), len(spans)), np.float32)
+    inside = np.flatnonzero(owner >= 0)
+    np.add.at(summed.T, owner[inside], looked[:, inside].T)
+    return summed

@@ -1,0 +1,140 @@
+"""Aspects by attention: a description asks a text's token states where it is spoken of, whether, and how.
+
+The description is embedded by the same encoder; its projection is the query of a small multi-head attention over the
+tokens, beside a learned key of no content that takes the weight when a text does not speak of it. Keys are never
+computed: a query's product with the key matrix is taken once, so a text costs two thin matrix products.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from workers.slm.errors import PackError
+
+Array = NDArray[np.float32]
+PREFIX = "attention."
+# OpenBLAS computes so many products in the calling thread and wakes threads of its own for more. Beside the encoder's
+# threads those cost more than they bring: five times the whole, when measured on two busy cores.
+ONE_THREAD = 1 << 18
+TENSORS = ("query", "key", "value", "hidden", "last")
+
+
+class AttentionCard(BaseModel):
+    """How the attention's logits become probabilities, and what counts as a mention.
+
+    P(present) = sigmoid((presence - presence_middle) / presence_temperature). An aspect is found from `threshold` on, if its
+    clause does not speak of `most_per_clause` likelier ones. Polarity is a softmax at `polarity_temperature`, of which
+    `whole_share` is the whole text's sentiment instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    heads: int = Field(gt=0)
+    presence_middle: float = 0.0
+    presence_temperature: float = Field(default=1.0, gt=0)
+    polarity_temperature: float = Field(default=1.0, gt=0)
+    threshold: float = Field(default=0.5, ge=0, le=1)
+    most_per_clause: int = Field(default=3, ge=1)
+    whole_share: float = Field(default=0.0, ge=0, le=1)
+
+
+class Queries(NamedTuple):
+    """What some aspects (a,) ask, ready to be held against any text: `projected` (a, heads * size), `of_states`
+    (d, a * heads) and `offset` (a * heads,) give the scores of token states, `nothing` (a, heads) that of no content."""
+
+    projected: Array
+    of_states: Array
+    offset: Array
+    nothing: Array
+
+
+class Reading(NamedTuple):
+    """Of one text and some aspects: P(present) (a,), polarity (a, 3), and where each looked, (a, t), summing to the share
+    of its attention that fell on the text."""
+
+    present: Array
+    polarity: Array
+    looked: Array
+
+
+@dataclass(frozen=True)
+class AspectAttention:
+    """The weights. Pure arithmetic: threads may share it."""
+
+    card: AttentionCard
+    weights: Mapping[str, Array]
+
+    @classmethod
+    def read(cls, tensors: Mapping[str, NDArray[Any]], card: AttentionCard) -> "AspectAttention":
+        """From a pack's tensors. Raises KeyError when one is missing, `PackError` when the heads do not divide it."""
+        names = [f"{name}.{kind}" for name in TENSORS for kind in ("weight", "bias")]
+        weights = {name: tensors[PREFIX + name].astype(np.float32) for name in (*names, "nothing")}
+        if len(weights["query.bias"]) != weights["nothing"].size or len(weights["nothing"]) != card.heads:
+            raise PackError(f"the aspect attention has not {card.heads} heads; train the encoder again")
+        return cls(card, weights)
+
+    def queries(self, descriptions: Array) -> Queries:
+        """From one L2-normalised embedding an aspect, (a, d)."""
+        w, heads = self.weights, self.card.heads
+        projected = descriptions @ w["query.weight"].T + w["query.bias"]
+        size = projected.shape[1] // heads
+        split = projected.reshape(-1, heads, size) / np.float32(math.sqrt(size))
+        keys = w["key.weight"].reshape(heads, size, -1)
+        of_states = np.einsum("ahs,hsd->dah", split, keys).reshape(keys.shape[2], -1)
+        offset = np.einsum("ahs,hs->ah", split, w["key.bias"].reshape(heads, size)).reshape(-1)
+        nothing = np.einsum("ahs,hs->ah", split, w["nothing"])
+        return Queries(projected, np.ascontiguousarray(of_states), offset, nothing)
+
+    def ask(self, states: Array, queries: Queries) -> Reading:
+        """What a text's token states (t, d) answer to the queries."""
+        w, heads = self.weights, self.card.heads
+        asked, width = queries.projected.shape
+        scores = (product(states, queries.of_states) + queries.offset).T.reshape(asked, heads, -1)
+        top = np.maximum(scores.max(axis=2, initial=-np.inf), queries.nothing)
+        shares = np.exp(scores - top[:, :, None])
+        nothing = np.exp(queries.nothing - top)
+        total = shares.sum(axis=2) + nothing
+        shares, nothing = shares / total[:, :, None], nothing / total
+        mixed = product(shares.reshape(asked * heads, -1), states).reshape(asked, heads, -1)
+        values = w["value.weight"].reshape(heads, width // heads, -1)
+        found = np.stack([product(mixed[:, head], values[head].T) for head in range(heads)], axis=1)
+        found += (1 - nothing)[:, :, None] * w["value.bias"].reshape(heads, -1)
+        x = np.concatenate([found.reshape(asked, width), queries.projected, nothing], axis=1)
+        hidden = _gelu(product(x, w["hidden.weight"].T) + w["hidden.bias"])
+        logits = product(hidden, w["last.weight"].T) + w["last.bias"]
+        presence = (logits[:, 0] - self.card.presence_middle) / self.card.presence_temperature
+        present = 1 / (1 + np.exp(-np.clip(presence, -30, 30)))
+        polarity = np.exp((logits[:, 1:] - logits[:, 1:].max(axis=1, keepdims=True)) / self.card.polarity_temperature)
+        polarity /= polarity.sum(axis=1, keepdims=True)
+        return Reading(present.astype(np.float32), polarity.astype(np.float32), shares.mean(axis=1).astype(np.float32))
+
+
+def product(a: Array, b: Array) -> Array:
+    """`a` (m, k) times `b` (k, n), in blocks small enough to stay in this thread."""
+    (m, k), n = a.shape, b.shape[1]
+    if m * k * n <= ONE_THREAD:
+        whole: Array = a @ b
+        return whole
+    columns = min(n, max(8, math.isqrt(ONE_THREAD // k), ONE_THREAD // (k * m)))
+    rows = max(1, ONE_THREAD // (k * columns))
+    out = np.empty((m, n), np.float32)
+    for top in range(0, m, rows):
+        for left in range(0, n, columns):
+            block = np.s_[top : top + rows, left : left + columns]
+            np.matmul(a[top : top + rows], b[:, left : left + columns], out=out[block])
+    return out
+
+
+def _gelu(x: Array) -> Array:
+    """x * Phi(x), the error function by Abramowitz and Stegun 7.1.26 (error below 2e-7)."""
+    z = np.abs(x) / np.float32(math.sqrt(2))
+    t = 1 / (1 + np.float32(0.3275911) * z)
+    series = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))))
+    erf = np.sign(x) * (1 - series * np.exp(-z * z))
+    result: Array = (x * 0.5 * (1 + erf)).astype(np.float32)
+    return result

@@ -1,0 +1,72 @@
+"""`python -m workers.slm.train.finetune --data DIR --folder DIR`: trains the upper layers of a pack's encoder.
+
+Needs the extra `train-encoder` (torch). It writes checkpoints into the folder and goes on from them when run again.
+"""
+
+import argparse
+import json
+import random
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from schemas.taxonomy import load_taxonomy
+from workers.slm.e5s1 import read_e5s1
+from workers.slm.prune import with_layers, with_pieces
+from workers.slm.train.finetune.frozen import frozen_states
+from workers.slm.train.finetune.loop import Plan, Trainer
+from workers.slm.train.finetune.measure import DevSets
+from workers.slm.train.finetune.network import Network
+from workers.slm.train.finetune.samples import aspect_texts, training_samples
+
+MOST_TOKENS = 128  # of a training text
+
+
+def main() -> None:
+    """Trains and leaves `best.pt` in the folder."""
+    parser = argparse.ArgumentParser(prog="python -m workers.slm.train.finetune", description=main.__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory of the *.jsonl.gz sets")
+    parser.add_argument("--base", type=Path, required=True, help="the E5S1 file")
+    parser.add_argument("--pieces", type=Path, required=True, help="the kept pieces' ids, a .npy")
+    parser.add_argument("--folder", type=Path, required=True, help="where checkpoints go")
+    parser.add_argument("--layers", type=int, default=10)
+    parser.add_argument("--frozen", type=int, default=3)
+    parser.add_argument("--epochs", type=float, default=4.0)
+    parser.add_argument("--minutes", type=float, default=0.0, help="of wall time, instead of epochs")
+    parser.add_argument("--rate", type=float, default=1.5e-4)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(13)
+    random.seed(13)
+    languages = ("en", "es", "pt", "fr", "it", "de")
+    taxonomy = load_taxonomy()
+    samples = training_samples(arguments.data, taxonomy, languages)
+    if arguments.sample < 1:
+        samples = samples[:: round(1 / arguments.sample)]
+    texts = aspect_texts(taxonomy, samples)
+    bert = with_layers(with_pieces(read_e5s1(arguments.base), np.load(arguments.pieces)), arguments.layers)
+    tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
+    began = time.monotonic()
+    sentences = sorted({text for some in texts.values() for text in some})
+    described = {name: [sentences.index(text) for text in some] for name, some in texts.items()}
+    frozen = arguments.frozen
+    descriptions = frozen_states(bert, frozen, tokenizer, sentences, MOST_TOKENS)
+    dev = DevSets(bert, frozen, tokenizer, arguments.data, languages, (descriptions, described))
+    print(f"dev sets ready after {time.monotonic() - began:.0f} s", flush=True)
+    states = frozen_states(bert, frozen, tokenizer, [s.text for s in samples], MOST_TOKENS)
+    print(f"{len(samples)} texts, {len(states.states)} tokens ready after {time.monotonic() - began:.0f} s", flush=True)
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    network = Network(bert, frozen)
+    plan = Plan(epochs=arguments.epochs, minutes=arguments.minutes, rate=arguments.rate)
+    trainer = Trainer(network, samples, states, descriptions, described, plan, arguments.folder)
+    print(f"resumed: {trainer.resume()}; {trainer.batches_an_epoch} batches an epoch", flush=True)
+    trainer.run(dev.measure)
+
+
+if __name__ == "__main__":
+    main()
