@@ -55,7 +55,7 @@ class KnownStream:
                 _, product, value = sent[self._draw.randrange(max(0, len(sent) - 400), len(sent))]
                 self.expected.resends += 1
                 yield Outgoing(TOPIC, product.encode(), value)
-            elif share < 0.13 and sent:
+            elif share < 0.11 and sent:
                 index = self._draw.randrange(max(0, len(sent) - 400), len(sent))
                 event_id, product, _ = sent[index]
                 self.expected.updates += 1

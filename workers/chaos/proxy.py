@@ -115,6 +115,12 @@ class FaultProxy:
         with self._lock:
             self._once.append(fault)
 
+    def clear(self) -> None:
+        """No fault from now on: neither one that is set nor those that still wait for a request."""
+        with self._lock:
+            self._once.clear()
+        self.set(None)
+
     def __enter__(self) -> Self:
         return self.start()
 

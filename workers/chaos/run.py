@@ -319,7 +319,7 @@ class _Run:
         while self._later or self._feed.is_alive():
             self._watch(TICK_S)
         self._feed.raise_what_stopped_it()
-        self._proxy.set(None)
+        self._proxy.clear()
         for slot in self._fleet.slots:
             if self._fleet.is_stopped(slot):
                 self._fleet.wake(slot)
