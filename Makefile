@@ -7,7 +7,7 @@ TESTS ?= tests/unit tests/integration tests/fuzz tests/benchmarks
 KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
-CHAOS_FAULTS ?= 12
+CHAOS_FAULTS ?= 8
 
 .PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos clean
 

@@ -61,21 +61,24 @@ class PlannedFault:
         return f"{self.kind}:{self.network}" if self.network else str(self.kind)
 
 
-def make_plan(seed: int, faults: int, *, broker_restarts: bool, gap_s: float = 1.5) -> list[PlannedFault]:
-    """`faults` of them; the same for the same arguments. `gap_s` is the mean time between two."""
+def make_plan(
+    seed: int, faults: int, *, broker_restarts: bool, gap_s: float = 1.5, calm: float = 0.15
+) -> list[PlannedFault]:
+    """`faults` of them; the same for the same arguments. `gap_s` is the mean time between two, `calm` the share that waits
+    until the stack works again."""
     draw = random.Random(seed)  # noqa: S311 - repeatable on purpose
     usable = [kind for kind in Kind if broker_restarts or kind is not Kind.KILL_BROKER]
     weights = [_WEIGHTS[kind] for kind in usable]
-    return [_fault(draw, number, draw.choices(usable, weights)[0], gap_s) for number in range(1, faults + 1)]
+    return [_fault(draw, number, draw.choices(usable, weights)[0], gap_s, calm) for number in range(1, faults + 1)]
 
 
-def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float) -> PlannedFault:
+def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float, calm: float) -> PlannedFault:
     """Draws the same number of values for each kind, so that one fault's kind does not move those after it."""
     after_s = draw.uniform(0.25, 1.75) * gap_s
     worker, place, action = draw.randrange(1_000), draw.choice(_PLACES), draw.choice(("kill", "kill", "stop"))
     passes, network = draw.randint(1, 4), draw.choice(tuple(FaultKind))
     short, longer = draw.uniform(0.2, 2.0), draw.uniform(1.1, 1.6) * SESSION_S
-    outlives_session, requests, waits = draw.random() < 0.4, draw.randint(1, 6), draw.random() < 0.15
+    outlives_session, requests, waits = draw.random() < 0.4, draw.randint(1, 6), draw.random() < calm
     fault = PlannedFault(number, kind, after_s, worker, short, waits=waits)
     if kind is Kind.FAILPOINT:
         passes *= 25 if place == "polled" else 1  # that one is passed many times a second
