@@ -54,6 +54,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Cli
             send_receive_timeout=settings.timeout_s,
             autogenerate_session_id=False,  # sessions are single-threaded; nothing here needs one
             client_name="voxpop",
+            tz_mode="aware",  # a time without its zone would be taken for this machine's
         )
     except ClickHouseError as error:
         raise explain(error, settings) from error

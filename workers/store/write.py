@@ -6,7 +6,7 @@ setting `deduplicate_blocks_in_dependent_materialized_views` carries the token o
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
@@ -71,10 +71,19 @@ class Writer:
         )
 
     def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
-        """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing."""
-        for some in batched(versions, 200):
-            for table in ("insights", "aspect_mentions"):
-                self._command(f"DELETE FROM {table} WHERE {AT_POSITIONS}", at_positions(some))  # noqa: S608
+        """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing.
+
+        A delete rewrites a mask in every part it looks at and is waited for, so each looks at one month's parts alone.
+        """
+        by_month: dict[int, list[StoredVersion]] = {}
+        for version in versions:
+            moment = version.event_time.astimezone(UTC)
+            by_month.setdefault(moment.year * 100 + moment.month, []).append(version)
+        for month, in_month in sorted(by_month.items()):
+            for some in batched(in_month, 200):
+                for table in ("insights", "aspect_mentions"):
+                    sql = f"DELETE FROM {table} IN PARTITION {month} WHERE {AT_POSITIONS}"  # noqa: S608
+                    self._command(sql, at_positions(some))
 
     def _command(self, sql: str, parameters: dict[str, Any]) -> None:
         try:
