@@ -33,7 +33,7 @@ _WEIGHTS = {
     Kind.KILL_BROKER: 1,
     Kind.NETWORK: 9,
 }
-_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # that one is met while scaling down
+_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # only a worker told to stop passes that one
 
 
 @dataclass(frozen=True, slots=True)
