@@ -150,8 +150,8 @@ class BlockProcessor:
     def _write(self, result: BlockResult) -> bool:
         """Whether the block is in ClickHouse, wholly; not when its partition was lost.
 
-        An update takes the old figures off the aggregates, then adds the new row with its figures; `_remove_replaced` removes
-        the old row. Each step may be repeated: two have tokens, and the third only removes what the first has seen.
+        An update takes the old figures off the aggregates, then adds the new row with its figures; `_remove_replaced` takes
+        the old row out. Each step may be repeated: two have tokens, and the third only removes what the first has seen.
         """
         block, now = result.block, datetime.now(UTC)
         try:
