@@ -59,9 +59,10 @@ class Summary:
 class Stack:
     """A running stack. `settings` are those of its parts, for anything else that wants to talk to them."""
 
-    def __init__(self, settings: Settings, workers: list[ChildProcess]) -> None:
+    def __init__(self, settings: Settings, workers: list[ChildProcess], log_dir: Path) -> None:
         self.settings = settings
         self.workers = workers
+        self.log_dir = log_dir
         self.reader = Reader(connect(settings.clickhouse), settings.clickhouse)
         self._before = (0, 0)
 
@@ -201,7 +202,7 @@ def running_stack(
             stack.enter_context(_start_worker(local, number, workers, http_port, logs))
             for number in range(1, workers + 1)
         ]
-        yield Stack(local, processes)
+        yield Stack(local, processes, logs)
 
 
 def _local_settings(

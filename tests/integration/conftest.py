@@ -6,7 +6,7 @@ The broker is the embedded one, or Apache Kafka with VOXPOP_TEST_BROKER=kafka.
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -23,6 +23,21 @@ Ran = subprocess.CompletedProcess[str]
 Voxpop = Callable[..., Ran]
 
 StartStack = Callable[[Path, int], AbstractContextManager[Stack]]
+
+
+_running: list[Stack] = []
+LAST_LINES = 40
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure tells what the parts of the stack wrote last: where it happens, nobody may be there to look."""
+    report = yield
+    if report.failed:
+        for log_file in sorted(log for stack in _running for log in stack.log_dir.glob("*.log")):
+            lines = log_file.read_text(errors="replace").splitlines()[-LAST_LINES:]
+            report.sections.append((f"last lines of {log_file.name}", "\n".join(lines)))
+    return report
 
 
 def on_apache_kafka() -> bool:
@@ -53,7 +68,9 @@ def start_stack(request: pytest.FixtureRequest) -> StartStack:
 def stack(tmp_path_factory: pytest.TempPathFactory, start_stack: StartStack) -> Iterator[Stack]:
     """Broker, ClickHouse and one worker, on ports of their own, over a new data directory."""
     with start_stack(tmp_path_factory.mktemp("stack"), 1) as running:
+        _running.append(running)
         yield running
+        _running.remove(running)
 
 
 @pytest.fixture(scope="session")

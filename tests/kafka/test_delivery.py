@@ -150,3 +150,21 @@ def test_a_copy_and_an_update_after_a_takeover_are_known_for_what_they_are(
     start_worker().run_until(cluster.caught_up, "the second worker to come to the end")
     rows.assert_are({f"e-{n}": text_of(n) for n in range(21)} | {"e-4": "I hate the sound now"})
     assert (resends._value.get(), updates._value.get()) == (2, 1)
+
+
+def test_a_join_that_outlasts_the_poll_which_began_it_is_taken_up(
+    cluster: Cluster, rows: Rows, start_worker: StartWorker
+) -> None:
+    """Otherwise the worker would believe itself a member, send no heartbeats and read nothing for ever."""
+    worker = start_worker()
+    wait_until(lambda: worker.owns(1), "its partition")
+    coordinator = worker.consumer._consumer._coordinator
+    coordinator._assignment_snapshot = {}  # as when other metadata arrives: nothing else asks for this join
+    worker.consumer._consumer.poll(timeout_ms=0)
+    assert coordinator.rejoining
+    wait_until(lambda: coordinator._join_task.is_done, "the broker's answer, which comes between two polls")
+    cluster.send_reviews(range(20))
+    worker.run_until(cluster.caught_up, "the messages")
+    assert not coordinator.rejoining
+    assert coordinator._heartbeat_enabled
+    rows.assert_are_reviews(range(20))

@@ -32,6 +32,7 @@ IDLE_S = 1.0  # a partition without messages for so long is finished up to where
 BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused until one is cut
 LARGEST_BLOCK = 10_000  # messages: no worker ever declares a larger one (WorkerSettings.block_records)
 COMMIT_TIMEOUT_MS = 10_000
+JOIN_S = 0.5  # how long a poll may take while the group is joined: nothing arrives and nothing is committed meanwhile
 _FENCED = (CommitFailedError, FencedInstanceIdError, IllegalGenerationError, UnknownMemberIdError)
 
 
@@ -74,9 +75,11 @@ class BlockConsumer:
         return len(self._partitions)
 
     def poll(self, timeout_s: float) -> None:
-        """Takes what has arrived into the buffers, waiting at most `timeout_s` seconds for something."""
+        """Takes what has arrived into the buffers, waiting at most `timeout_s` seconds for something, `JOIN_S` for the group."""
         self._pause_and_resume()
         self._let_go_of_spent_records()
+        if self._see_join_through():
+            timeout_s = max(timeout_s, JOIN_S)
         try:
             records = self._consumer.poll(timeout_ms=int(timeout_s * 1000))
         except RetriableError as error:
@@ -355,6 +358,15 @@ class BlockConsumer:
         current = getattr(fetcher, "_next_partition_records", None)
         if current is not None and not current:
             fetcher._next_partition_records = None
+
+    def _see_join_through(self) -> bool:
+        """Whether the group is being joined. Works around two faults of kafka-python 3.0.12 that short polls meet: a join
+        that changed metadata alone had asked for, and that outlasts the poll which began it, is never taken up, so that the
+        member holds nothing, sends no heartbeats and does not know it; and one that ends between two polls is begun anew."""
+        coordinator = self._consumer._coordinator
+        if coordinator.rejoining:
+            coordinator.request_rejoin()
+        return bool(coordinator.rejoining)
 
     @staticmethod
     def _owes_more(state: OwnedPartition) -> bool:
