@@ -75,7 +75,7 @@ class BlockConsumer:
         return len(self._partitions)
 
     def poll(self, timeout_s: float) -> None:
-        """Takes what has arrived into the buffers, waiting at most `timeout_s` seconds for something, `JOIN_S` for the group."""
+        """Takes what has arrived into the buffers, waiting `timeout_s` seconds for something, `JOIN_S` for the group."""
         self._pause_and_resume()
         self._let_go_of_spent_records()
         if self._see_join_through():
