@@ -270,7 +270,7 @@ def chaos(
     """
     import secrets
 
-    from workers.chaos.run import ChaosRequest
+    from workers.chaos.report import ChaosRequest
     from workers.commands.chaos import show_chaos
 
     if broker not in ("embedded", "kafka"):

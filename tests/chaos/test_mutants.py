@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.mutant_worker import MUTANTS
-from workers.chaos.run import SMALL_BLOCKS, ChaosReport, ChaosRequest, run_chaos
+from workers.chaos.report import SMALL_BLOCKS, ChaosReport, ChaosRequest
+from workers.chaos.run import run_chaos
 from workers.settings import load_settings
 
 WORKER = Path(__file__).with_name("mutant_worker.py")

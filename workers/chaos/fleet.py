@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from workers.embedded.process import ChildProcess
 from workers.failpoints import VARIABLE
 from workers.settings import Settings, as_environment
 
+GRACE_S = 40.0
 WORKER_COMMAND = (sys.executable, "-m", "workers.cli", "worker")
 
 
@@ -58,7 +60,7 @@ class Fleet:
             self._command,
             log_file=self._logs / f"worker-{slot.number}.log",
             environment={**self._environment, VARIABLE: failpoints},
-            grace_s=40.0,
+            grace_s=GRACE_S,
         )
 
     def kill(self, slot: Slot) -> None:
@@ -128,9 +130,15 @@ class Fleet:
         return again
 
     def stop(self) -> None:
-        """Ends all of them."""
+        """Ends all of them, also those that a failpoint freezes on their way out."""
         for slot in self.slots:
             self.ask_to_stop(slot)
+        until = time.monotonic() + GRACE_S
+        while any(s.process is not None and s.process.running for s in self.slots) and time.monotonic() < until:
+            for slot in self.slots:
+                if self.is_stopped(slot):
+                    self.wake(slot)
+            time.sleep(0.05)
         for slot in self.slots:
             if slot.process is not None:
                 slot.process.stop()

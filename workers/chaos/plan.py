@@ -33,7 +33,7 @@ _WEIGHTS = {
     Kind.KILL_BROKER: 1,
     Kind.NETWORK: 9,
 }
-_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # only a worker told to stop passes that one
+_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # passed when told to stop: SCALE_UP meets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ def _fault(draw: random.Random, number: int, kind: Kind, gap_s: float, calm: flo
     if kind is Kind.FAILPOINT:
         passes *= 25 if place == "polled" else 1  # that one is passed many times a second
         fault = replace(fault, place=place, action=action, passes=passes)
+    if kind is Kind.SCALE_UP:
+        fault = replace(fault, action=action)  # what it meets when it is stopped again with a block in hand
     if kind is Kind.NETWORK:
         fault = replace(fault, network=network, requests=requests)
     if kind in (Kind.FAILPOINT, Kind.FREEZE_WORKER) and outlives_session:

@@ -4,179 +4,63 @@ The order of the faults and what they hit come from the seed alone; when exactly
 point: each repetition of a seed tries the same faults at somewhat other moments.
 """
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
 
-from workers.chaos.fleet import WORKER_COMMAND, Fleet, Slot
-from workers.chaos.known_stream import TOPIC, KnownStream
-from workers.chaos.plan import SESSION_S, Kind, PlannedFault, make_plan
-from workers.chaos.proxy import Fault, FaultKind, FaultProxy
-from workers.chaos.verdict import Verdict, judge_outcome
-from workers.embedded.broker import EmbeddedBroker
-from workers.embedded.clickhouse import EmbeddedClickHouse
+from workers.chaos.feed import Feed
+from workers.chaos.fleet import Slot
+from workers.chaos.known_stream import KnownStream
+from workers.chaos.plan import Kind, PlannedFault, make_plan
+from workers.chaos.proxy import Fault, FaultKind
+from workers.chaos.report import ChaosReport, ChaosRequest
+from workers.chaos.stack import ChaosStack, chaos_stack
+from workers.chaos.verdict import judge_outcome
 from workers.embedded.kafka import ApacheKafka
 from workers.errors import VoxpopError
-from workers.settings import Settings, WorkerSettings
-from workers.store.connect import StoreUnavailable, connect
-from workers.store.migrate import migrate
-from workers.store.query import Reader
+from workers.settings import Settings
+from workers.store.connect import StoreUnavailable
 from workers.stream.connect import BrokerUnavailable, client_config
 from workers.stream.lag import LagProbe
-from workers.stream.produce import AcknowledgedProducer
-from workers.stream.topics import ensure_topics
 
 TICK_S = 0.05
 LOOK_S = 0.2  # between two looks at how many rows there are
 FAULTS_AHEAD = 4  # the feed waits for the faults: events must flow until the last of them
-# The embedded broker takes some eight seconds to share the partitions out again after each member that comes or goes: faults
-# that do not wait would only ever meet a group that is still joining.
+# The embedded broker holds each join for half of the session: faults that never wait would only meet a group that joins.
 CALM = {"embedded": 0.5, "kafka": 0.15}
 RECOVERY_LIMIT_S = 15.0
 START_LIMIT_S = 90.0
-SETTLE_LIMIT_S = 300.0  # after the last fault and the last event, everything must have come through within this
-# Small blocks and short leases: many steps of the protocol a second, many chances for a fault to meet one.
-SMALL_BLOCKS = WorkerSettings(block_records=32, linger_ms=50, lease_s=8, insert_retry_max_s=1.0, stop_timeout_s=10)
-
-
-@dataclass(frozen=True, slots=True)
-class ChaosRequest:
-    """What to run. `events` are sent evenly over the time that the faults take, or over `seconds`.
-
-    `armed`: failpoints, as in VOXPOP_FAILPOINTS, that the first workers start with, and how long one stays frozen (seconds).
-    """
-
-    broker: str
-    faults: int
-    events: int
-    workers: int
-    seed: int
-    armed: Sequence[tuple[str, float]] = ()
-    seconds: float = 5.0
-    plain_stream: bool = False
-    gap_s: float = 1.5
-    worker: WorkerSettings = SMALL_BLOCKS
-    deduplication_window: int = 10_000
-    command: Sequence[str] = WORKER_COMMAND
-
-
-@dataclass(slots=True)
-class ChaosReport:
-    """What happened and whether every promise was kept."""
-
-    broker: str
-    seed: int
-    faults: int = 0
-    faults_by_kind: dict[str, int] = field(default_factory=dict)
-    events: int = 0
-    messages: int = 0
-    resends: int = 0
-    updates: int = 0
-    malformed: int = 0
-    verdict: Verdict = field(default_factory=Verdict)
-    recoveries_s: list[float] = field(default_factory=list)
-    unexpected_ends: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def recovery_s(self, quantile: float) -> float | None:
-        """Time from a fault to the next row that is written; None when no fault was followed by one."""
-        ordered = sorted(self.recoveries_s)
-        return round(ordered[min(len(ordered) - 1, int(quantile * len(ordered)))], 2) if ordered else None
+STUCK_LIMIT_S = 90.0  # after the last fault and the last event, the group must come on at least so often until the end
 
 
 def run_chaos(request: ChaosRequest, base: Settings, directory: Path, say: Callable[[str], None]) -> ChaosReport:
     """Runs it on a stack of its own in `directory`. Raises `VoxpopError` when the stack itself cannot be started."""
     started = time.monotonic()
-    with _stack(request, base, directory) as run:
-        run.say = say
+    with chaos_stack(request, base, directory) as stack:
+        run = _Run(request, stack, say)
         run.go()
         report = run.report
     report.seconds = round(time.monotonic() - started, 1)
     return report
 
 
-@contextmanager
-def _stack(request: ChaosRequest, base: Settings, directory: Path) -> Iterator["_Run"]:
-    logs = directory / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        broker: EmbeddedBroker | ApacheKafka
-        if request.broker == "kafka":
-            config = {"group.min.session.timeout.ms": "1000"}
-            broker = stack.enter_context(ApacheKafka.start(directory / "kafka", logs / "kafka.log", config=config))
-        else:
-            broker = stack.enter_context(EmbeddedBroker.start(logs / "broker.log"))
-        clickhouse = stack.enter_context(EmbeddedClickHouse(directory / "clickhouse", log_file=logs / "clickhouse.log"))
-        proxy = stack.enter_context(FaultProxy(clickhouse.host, clickhouse.port))
-        direct = _settings(request, base, broker.bootstrap_servers, clickhouse.port)
-        migrate(direct)
-        ensure_topics(direct.kafka)
-        through_proxy = direct.model_copy(
-            update={"clickhouse": direct.clickhouse.model_copy(update={"port": proxy.port})}
-        )
-        fleet = Fleet(through_proxy, logs, request.command)
-        stack.callback(fleet.stop)
-        reader = Reader(stack.enter_context(connect(direct.clickhouse)), direct.clickhouse)
-        yield _Run(request, direct, reader, broker, clickhouse, proxy, fleet)
-
-
-def _settings(request: ChaosRequest, base: Settings, bootstrap_servers: str, clickhouse_port: int) -> Settings:
-    kafka = base.kafka.model_copy(
-        update={
-            "bootstrap_servers": bootstrap_servers,
-            "session_timeout_ms": int(SESSION_S * 1000),
-            "security_protocol": "PLAINTEXT",
-            "topics": (TOPIC,),
-            "partitions": 6,
-        }
-    )
-    store = base.clickhouse.model_copy(
-        update={
-            "host": "127.0.0.1",
-            "port": clickhouse_port,
-            "username": "default",
-            "secure": False,
-            "timeout_s": 5,
-            "connect_timeout_s": 2,
-            "deduplication_window": request.deduplication_window,
-        }
-    )
-    model = base.model.model_copy(update={"replicas": 1})
-    state_dir = base.state_dir.resolve()
-    update = {"kafka": kafka, "clickhouse": store, "model": model, "worker": request.worker, "state_dir": state_dir}
-    return base.model_copy(update=update)
-
-
 class _Run:
     """The run itself: one thread applies faults, ends those that last, watches; another produces."""
 
-    def __init__(
-        self,
-        request: ChaosRequest,
-        settings: Settings,
-        reader: Reader,
-        broker: EmbeddedBroker | ApacheKafka,
-        clickhouse: EmbeddedClickHouse,
-        proxy: FaultProxy,
-        fleet: Fleet,
-    ) -> None:
-        self._request, self._settings, self._reader = request, settings, reader
-        self._broker, self._clickhouse, self._proxy, self._fleet = broker, clickhouse, proxy, fleet
+    def __init__(self, request: ChaosRequest, stack: ChaosStack, say: Callable[[str], None]) -> None:
+        self._request, self._settings, self._reader = request, stack.settings, stack.reader
+        self._broker, self._clickhouse, self._proxy = stack.broker, stack.clickhouse, stack.proxy
+        self._fleet, self._say = stack.fleet, say
         self._stream = KnownStream(request.seed, request.events, plain=request.plain_stream)
-        self._feed = _Feed(self._stream, settings, events=request.events, rate=self._rate())
+        self._feed = Feed(self._stream, stack.settings, events=request.events, rate=self._rate())
         self._later: list[tuple[float, Callable[[], None]]] = []
         self._counts: Counter[str] = Counter()
         self._waiting_since: list[float] = []
         self._rows, self._looked_at = 0, 0.0
         self.report = ChaosReport(request.broker, request.seed, events=request.events)
-        self.say: Callable[[str], None] = lambda _: None
 
     def _rate(self) -> float:
         """Events a second such that they last as long as the faults: at least for a few seconds."""
@@ -204,7 +88,7 @@ class _Run:
             self._watch(fault.after_s)
             self._apply(fault)
             if fault.number % 10 == 0:
-                self.say(f"fault {fault.number}/{len(plan)} · sent {self._feed.sent:,} · rows {self._rows:,}")
+                self._say(f"fault {fault.number}/{len(plan)} · sent {self._feed.sent:,} · rows {self._rows:,}")
         self._feed.allow(1.0)
         self._settle()
         self._check()
@@ -285,7 +169,7 @@ class _Run:
                 self._watch_blind(fault.seconds / 2)
                 self._broker.restart()
             case Kind.SCALE_UP:
-                extra = self._fleet.add()
+                extra = self._fleet.add(f"stopping={fault.action}@1", fault.seconds)
                 self._do_later(fault.seconds + 6, lambda: self._fleet.ask_to_stop(extra))
             case _ if slot is None:
                 return False
@@ -332,25 +216,27 @@ class _Run:
         for slot in self._fleet.slots:
             if self._fleet.is_stopped(slot):
                 self._fleet.wake(slot)
-        deadline = time.monotonic() + SETTLE_LIMIT_S
-        while self._lag() > 0:
-            if time.monotonic() > deadline:
-                self.say("the stream did not come through in time")
+        lag, since = self._lag(), time.monotonic()
+        while lag > 0:
+            if time.monotonic() > since + STUCK_LIMIT_S:
+                self._say(f"the stream is stuck: {lag:,} messages are not committed")
                 break
-            self._watch(0.5)
+            self._watch(1.0)
+            left = self._lag()
+            if left < lag:
+                lag, since = left, time.monotonic()
         self._fleet.stop()
 
     def _lag(self) -> int:
+        """Messages that the group has not committed; all of them when the broker does not say."""
         try:
             probe = LagProbe(self._settings.kafka)
+            try:
+                return probe.behind(self._feed.ends)
+            finally:
+                probe.close()
         except BrokerUnavailable:
-            return 1
-        try:
-            return probe.behind(self._feed.ends)
-        except BrokerUnavailable:
-            return 1
-        finally:
-            probe.close()
+            return sum(self._feed.ends.values())
 
     def _check(self) -> None:
         report, expected = self.report, self._stream.expected
@@ -381,52 +267,3 @@ class _Run:
             return found
         finally:
             consumer.close(autocommit=False)
-
-
-class _Feed(threading.Thread):
-    """Produces the stream at an even rate, through outages of the broker: what was not acknowledged is sent again."""
-
-    def __init__(self, stream: KnownStream, settings: Settings, *, events: int, rate: float) -> None:
-        super().__init__(name="chaos-feed", daemon=True)
-        self._stream, self._settings, self._events, self._rate = stream, settings, events, rate
-        self._allowed = 0.0
-        self.sent = 0
-        self.ends: dict[TopicPartition, int] = {}
-        self._error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            self._produce()
-        except Exception as error:  # noqa: BLE001 - handed to the thread that waits, which raises it
-            self._error = error
-
-    def allow(self, share: float) -> None:
-        """How much of the stream may have been sent."""
-        self._allowed = share
-
-    def raise_what_stopped_it(self) -> None:
-        """Raises what ended the feed early, if anything did."""
-        if self._error is not None:
-            raise VoxpopError(f"the feed of the chaos run ended early: {self._error}") from self._error
-
-    def _produce(self) -> None:
-        due = time.monotonic()
-        producer = AcknowledgedProducer(self._settings.kafka)
-        messages = iter(self._stream)
-        try:
-            while chunk := [m for _, m in zip(range(max(1, int(self._rate / 10))), messages, strict=False)]:
-                while True:
-                    try:
-                        ends = producer.send_all(chunk, timeout_s=10)
-                        break
-                    except (BrokerUnavailable, KafkaError):
-                        time.sleep(0.2)
-                for partition, end in ends.items():
-                    self.ends[partition] = max(end, self.ends.get(partition, 0))
-                self.sent += len(chunk)
-                while self.sent > self._allowed * self._events:
-                    time.sleep(0.05)
-                due = max(time.monotonic(), due + len(chunk) / self._rate)
-                time.sleep(max(0.0, due - time.monotonic()))
-        finally:
-            producer.close()

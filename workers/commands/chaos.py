@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from workers.chaos.run import ChaosReport, ChaosRequest, run_chaos
+from workers.chaos.report import ChaosReport, ChaosRequest
+from workers.chaos.run import run_chaos
 from workers.settings import Settings, usable_cpus
 
 
