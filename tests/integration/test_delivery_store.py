@@ -1,5 +1,7 @@
 """Exactly once in ClickHouse: whatever is repeated, cut off or restarted, rows and aggregates are those of one insert."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -178,6 +180,32 @@ def test_an_update_that_crashed_after_any_step_is_completed(settings: Settings, 
     for _ in range(2):
         process(settings, block(12, 16, values, repeated=True))
     rows.assert_are({f"e-{n}": text_of(n) for n in (*range(12), 13)} | {f"e-{n}": new[n] for n in new})
+
+
+@pytest.fixture
+def madrid(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine's clock on the wall is not UTC's."""
+    monkeypatch.setenv("TZ", "Europe/Madrid")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("madrid")
+def test_updates_at_the_edges_of_months_take_their_place_also_where_the_clock_is_not_utc(
+    settings: Settings, rows: Rows
+) -> None:
+    edges = ("2026-06-30T22:30:00Z", "2026-06-30T23:59:59.999Z", "2026-07-01T00:00:00Z", "2026-07-01T01:00:00+02:00")
+    old = {n: at(review(n), edge) for n, edge in enumerate(edges)}
+    new = {4 + n: at(review(n, f"I hate the price, version {n}"), edge) for n, edge in enumerate(edges)}
+    process(settings, block(0, 4, old), block(4, 8, new))
+    rows.assert_are({f"e-{n}": f"I hate the price, version {n}" for n in range(4)})
+
+
+def at(event: bytes, moment: str) -> bytes:
+    """The event at another time."""
+    return json.dumps(json.loads(event) | {"created_at": moment}).encode()
 
 
 @pytest.mark.parametrize("step", ["insert_retractions", "insert_insights"])

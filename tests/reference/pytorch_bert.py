@@ -5,16 +5,15 @@ anew from the bases that building the packs left in the cache.
 """
 
 import json
-import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import BertConfig, BertModel
 
 from tests.reference.texts import TEXTS
+from workers.bench.torch_engine import bert_model
 from workers.slm.bert import Bert
 from workers.slm.build import read_encoder
 from workers.slm.recipes import load_recipe
@@ -25,7 +24,7 @@ PACKS = ("e5-small-multilingual", "minilm-l6-english")
 
 def reference_vectors(bert: Bert, prefix: str) -> np.ndarray:
     """Mean-pooled, L2-normalised float32 embeddings (n, d) of TEXTS, one text at a time: no padding, no batching."""
-    model = _model(bert)
+    model = bert_model(bert)
     tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
     vectors = []
     for text in TEXTS:
@@ -41,32 +40,6 @@ def read_pack(pack: str, cache_dir: Path) -> tuple[Bert, str]:
     recipe = load_recipe(pack)
     files = {role: cache_dir / "bases" / f"{sha256}-{role}" for role, sha256 in recipe.base.sha256.items()}
     return read_encoder(recipe, files), recipe.encoder.prefix
-
-
-def _model(bert: Bert) -> BertModel:
-    words, width = bert.tensor("embeddings.word_embeddings.weight").shape
-    config = BertConfig(
-        vocab_size=words,
-        hidden_size=width,
-        num_hidden_layers=bert.layers,
-        num_attention_heads=bert.heads,
-        intermediate_size=bert.tensor("encoder.layer.0.intermediate.dense.weight").shape[0],
-        max_position_embeddings=bert.tensor("embeddings.position_embeddings.weight").shape[0],
-        type_vocab_size=bert.tensor("embeddings.token_type_embeddings.weight").shape[0],
-        layer_norm_eps=bert.layer_norm_epsilon,
-        hidden_act="gelu",
-    )
-    model = BertModel(config, add_pooling_layer=False).eval()
-    weights = {name: torch.from_numpy(np.array(t)) for name, t in bert.tensors.items() if _used(name, bert.layers)}
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    if missing or unexpected:
-        raise SystemExit(f"the base does not fit BertModel: missing {missing}, unexpected {unexpected}")
-    return model
-
-
-def _used(name: str, layers: int) -> bool:
-    number = re.match(r"encoder\.layer\.(\d+)\.", name)
-    return "pooler" not in name and (number is None or int(number[1]) < layers)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The same encoder in PyTorch: batches sorted by length, and Hugging Face's pipeline as its documentation shows it."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ PIPELINE_BATCH = 32
 def torch_engines(bert: Bert, prefix: str, threads: int) -> dict[str, Callable[[Sequence[str]], None]]:
     """Name -> what embeds texts with it."""
     torch.set_num_threads(threads)
-    model = _model(bert)
+    model = bert_model(bert)
     tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
 
     def embed_sorted(texts: Sequence[str]) -> None:
@@ -48,7 +49,8 @@ def _padding(bert: Bert) -> str:
     return "<pad>" if "<pad>" in bert.tokens else "[PAD]"
 
 
-def _model(bert: Bert) -> BertModel:
+def bert_model(bert: Bert) -> BertModel:
+    """Hugging Face's own model with these weights. Raises `ValueError` when they do not fit it."""
     words, width = bert.tensor("embeddings.word_embeddings.weight").shape
     config = BertConfig(
         vocab_size=words,
@@ -59,10 +61,16 @@ def _model(bert: Bert) -> BertModel:
         max_position_embeddings=bert.tensor("embeddings.position_embeddings.weight").shape[0],
         type_vocab_size=bert.tensor("embeddings.token_type_embeddings.weight").shape[0],
         layer_norm_eps=bert.layer_norm_epsilon,
+        hidden_act="gelu",
     )
     model = BertModel(config, add_pooling_layer=False).eval()
-    weights = {
-        name: torch.from_numpy(np.array(tensor)) for name, tensor in bert.tensors.items() if "pooler" not in name
-    }
-    model.load_state_dict(weights, strict=False)
+    weights = {name: torch.from_numpy(np.array(t)) for name, t in bert.tensors.items() if _used(name, bert.layers)}
+    missing, unexpected = model.load_state_dict(weights, strict=False)
+    if missing or unexpected:
+        raise ValueError(f"the base does not fit BertModel: missing {missing}, unexpected {unexpected}")
     return model
+
+
+def _used(name: str, layers: int) -> bool:
+    number = re.match(r"encoder\.layer\.(\d+)\.", name)
+    return "pooler" not in name and (number is None or int(number[1]) < layers)

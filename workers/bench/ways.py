@@ -147,16 +147,10 @@ class AtLeastOnceWriter(Writer):
         lease_until: datetime | None = None,
         ingested_at: datetime | None = None,
     ) -> None:
-        if not columns[0]:
-            return
-        self._client.insert(
-            table,
-            columns,
-            column_names=names,
-            column_type_names=types,
-            column_oriented=True,
-            settings={"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0},
-        )
+        super()._insert(table, names, types, columns, token)
+
+    def _insert_settings(self, token: str) -> dict[str, Any]:
+        return {"async_insert": 0, "insert_deduplicate": 0, "max_partitions_per_insert_block": 0}
 
 
 class NoClock(ServerClock):

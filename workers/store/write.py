@@ -114,10 +114,13 @@ class Writer:
                 column_names=names,
                 column_type_names=types,
                 column_oriented=True,
-                settings=_INSERT_SETTINGS | {"insert_deduplication_token": token},
+                settings=self._insert_settings(token),
             )
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
+
+    def _insert_settings(self, token: str) -> dict[str, Any]:
+        return _INSERT_SETTINGS | {"insert_deduplication_token": token}
 
 
 def _block(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[list[str], list[str], list[list[Any]]]:
