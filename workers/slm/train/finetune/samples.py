@@ -52,7 +52,7 @@ class Sample:
 def training_samples(data: Path, taxonomy: Taxonomy, languages: Collection[str]) -> list[Sample]:
     """All training texts, none of which is a dev text too. The same list every time."""
     found = _sentiment(data, languages)
-    found += _labelled(data, "tweet_emotion", "emotion", EMOTIONS.index, times=2.0)
+    found += _labelled(data, "tweet_emotion", "emotion", EMOTIONS.index, times=3.0)
     found += _labelled(data, "tweet_offensive", "toxicity", lambda label: int(label == "offensive"), times=1.5)
     found += _labelled(data, "tweet_irony", "irony", lambda label: int(label == "irony"), times=1.0)
     dice = random.Random(5)  # noqa: S311 - chooses training texts, guards nothing
