@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from workers.settings import Settings
+from workers.store.comments import shipped_comments, write_comments
 from workers.store.connect import StoreRefused, StoreUnavailable, connect, explain
 from workers.store.windows import resize_windows
 
@@ -66,7 +67,7 @@ def migrate(
 ) -> list[Migration]:
     """Applies what is missing and returns it. Safe to call from any number of processes at once.
 
-    Also gives every table the deduplication window of the settings.
+    Also gives every table the deduplication window of the settings, and says in ClickHouse what tables and columns mean.
 
     Raises `StoreRefused` when an applied file has changed since, or the server refuses a statement; `StoreUnavailable`
     when ClickHouse cannot be reached or another process holds the lock for longer than `lock_timeout_s` seconds.
@@ -89,6 +90,8 @@ def migrate(
                         _apply(client, migration, settings)
                         on_applied(migration)
             resize_windows(client, settings.clickhouse)
+            if migrations is None:
+                write_comments(client, shipped_comments())
             return missing
     except ClickHouseError as error:
         raise explain(error, settings.clickhouse) from error
