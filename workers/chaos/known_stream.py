@@ -9,7 +9,7 @@ from workers.stream.produce import Outgoing
 
 TOPIC = "voxpop.reviews"
 SOURCE = "chaos"
-PRODUCTS = tuple(f"Product {number}" for number in range(1, 41))  # enough keys for every partition to get its share
+PRODUCTS = tuple(f"Model {number} X" for number in range(1, 41))  # keys that give every partition its share
 _MONTHS = tuple(f"2026-{month:02}" for month in range(1, 9))  # so blocks fall into several table partitions
 _TEXTS = (
     "I love it, great sound",
