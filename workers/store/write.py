@@ -32,6 +32,7 @@ _INSERT_SETTINGS: dict[str, Any] = {
     "deduplicate_blocks_in_dependent_materialized_views": 1,
     "max_partitions_per_insert_block": 0,  # a block of old reviews may span many months
 }
+_DELETE_SETTINGS: dict[str, Any] = {"lightweight_delete_mode": "lightweight_update"}
 
 
 class Writer:
@@ -73,21 +74,18 @@ class Writer:
     def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
         """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing.
 
-        A delete rewrites a mask in every part it looks at and is waited for, so each looks at one month's parts alone.
+        Each delete writes a patch part, of the months concerned only, and is over when the rows are hidden.
         """
-        by_month: dict[int, list[StoredVersion]] = {}
-        for version in versions:
-            moment = version.event_time.astimezone(UTC)
-            by_month.setdefault(moment.year * 100 + moment.month, []).append(version)
-        for month, in_month in sorted(by_month.items()):
-            for some in batched(in_month, 200):
-                for table in ("insights", "aspect_mentions"):
-                    sql = f"DELETE FROM {table} IN PARTITION {month} WHERE {AT_POSITIONS}"  # noqa: S608
-                    self._command(sql, at_positions(some))
+        for some in batched(versions, 200):
+            moments = [version.event_time.astimezone(UTC) for version in some]
+            months = sorted({moment.year * 100 + moment.month for moment in moments})
+            for table in ("insights", "aspect_mentions"):
+                sql = f"DELETE FROM {table} WHERE toYYYYMM(event_time) IN {{months:Array(UInt32)}} AND {AT_POSITIONS}"  # noqa: S608
+                self._command(sql, at_positions(some) | {"months": months})
 
     def _command(self, sql: str, parameters: dict[str, Any]) -> None:
         try:
-            self._client.command(sql, parameters=parameters)
+            self._client.command(sql, parameters=parameters, settings=_DELETE_SETTINGS)
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
 
