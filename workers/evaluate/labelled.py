@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from schemas.events import MAX_TEXT_CHARS
-from workers.analyze.language import detect_language
 from workers.analyze.redact import Redactor
 from workers.errors import UsageError
 from workers.evaluate.metrics import Labels
@@ -21,7 +20,7 @@ MAX_LABEL_CHARS = 40
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column holds what. `language` None takes the column `language` of the rows that have it and detects the rest.
+    """Which column holds what. `language` None takes the column `language` of the rows that have it.
     `mapped`: a label of the file -> a label of the head."""
 
     text: str = "text"
@@ -31,7 +30,8 @@ class Columns:
 
 
 class LabelledTexts(NamedTuple):
-    """n texts, redacted, with their true labels (n,) as indices into the head's, and their languages."""
+    """n texts, redacted, with their true labels (n,) as indices into the head's, and their languages, empty where
+    the file names none."""
 
     texts: list[str]
     gold: Labels
@@ -111,13 +111,13 @@ class Reader:
         if len(text) > MAX_TEXT_CHARS:
             raise UsageError(f"{where} has more than {MAX_TEXT_CHARS:,} characters of text; cut or remove it")
         redacted = self._redactor.redact(text, product=str(row.get("product") or "")).text
-        return _Row(redacted, self._language(row, redacted, where), row, where)
+        return _Row(redacted, self._language(row, where), row, where)
 
-    def _language(self, row: Mapping[str, Any], text: str, where: str) -> str:
+    def _language(self, row: Mapping[str, Any], where: str) -> str:
         named = row.get(self._columns.language or LANGUAGE_COLUMN)
         if self._columns.language and not named:
             raise UsageError(f"{where} has no language in the column {self._columns.language!r}; leave the option out")
-        return str(named).lower().replace("_", "-").split("-")[0] if named else detect_language(text)[0]
+        return str(named or "").lower().replace("_", "-").split("-")[0]
 
 
 def parse_label_map(arguments: Sequence[str], labels: Sequence[str]) -> dict[str, str]:

@@ -69,7 +69,7 @@ def _head(request: EvalRequest, pack: Pack, settings: Settings, redactor: Redact
         learnt = Reader(columns, redactor).labelled([request.train], labels, request.head)
         train = without(learnt, found.texts)
         if held_out := len(learnt.texts) - len(train.texts):
-            said(f"{held_out:,} texts of {request.train} are among those evaluated: nobody learns from them")
+            said(f"left out of {request.train}, because they are evaluated: {held_out:,}")
     said(f"{pack.name} answers {len(found.texts):,} texts")
     answers = [pack_answers(pack, request.head, found.texts, settings.model.replicas)]
     contest = Contest(settings, found.texts, labels, train, said)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.analyze.language import detect_language
+
 LEAST = 20  # texts of a language; rarer ones are told together, since a figure on five texts says nothing
 LENGTHS = (80, 280, 1_000)  # a remark, a post, a review; what is longer is the long tail
 OTHERS = "others"
@@ -21,8 +23,9 @@ class Slice(NamedTuple):
 
 
 def slices(texts: Sequence[str], languages: Sequence[str]) -> list[Slice]:
-    """The slices that hold texts, languages by size, then lengths from short to long."""
-    return [*_by_language(languages), *_by_length(texts)]
+    """The slices that hold texts, languages by size, then lengths from short to long. An empty language is detected."""
+    known = [named or detect_language(text)[0] for text, named in zip(texts, languages, strict=True)]
+    return [*_by_language(known), *_by_length(texts)]
 
 
 def _by_language(languages: Sequence[str]) -> Iterator[Slice]:

@@ -1,6 +1,7 @@
 """TF-IDF of words and pairs of words with logistic regression: what scikit-learn gives in five lines."""
 
 import time
+
 import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression

@@ -1,6 +1,7 @@
 """VADER (Hutto & Gilbert 2014): a lexicon of English words and rules. No model, no training, no probabilities."""
 
 import time
+
 import numpy as np
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
