@@ -320,7 +320,7 @@ def eval_command(
     label_map: Annotated[
         list[str], typer.Option("--map-label", metavar="FILE=HEAD", help="A label of the file is one of the head.")
     ] = [],  # noqa: B006 - Typer copies it
-    against: Annotated[str, typer.Option(help="Set beside it, by commas: vader, tfidf, minilm.")] = "",
+    against: Annotated[str, typer.Option(help="Set beside it, by commas: vader, tfidf, minilm, smollm2.")] = "",
     train: Annotated[Path | None, typer.Option(help="What tfidf and minilm learn from, of the same columns.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows of each file, its first.")] = None,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts here; it needs nothing else.")] = None,

@@ -149,7 +149,7 @@ def test_a_language_that_the_file_does_not_name_is_detected() -> None:
 
 
 def contest(train: LabelledTexts | None = None, labels: tuple[str, ...] = SENTIMENT) -> Contest:
-    return Contest(Settings(), ["It broke", "Lovely thing"], labels, train, lambda _: None)
+    return Contest(Settings(), "sentiment", ["It broke", "Lovely thing"], labels, train, lambda _: None)
 
 
 def learnt(*pairs: tuple[str, int]) -> LabelledTexts:
@@ -179,7 +179,7 @@ def test_tfidf_learns_words_and_gives_the_labels_of_the_head_even_when_training_
 def test_vader_judges_sentiment_in_any_order_of_labels_and_nothing_else() -> None:
     pytest.importorskip("vaderSentiment", reason="the extra eval is not installed")
     texts = ["I love it, wonderful!", "It is a box.", "Horrible, I hate it."]
-    turned = Contest(Settings(), texts, ("positive", "negative", "neutral"), None, lambda _: None)
+    turned = Contest(Settings(), "sentiment", texts, ("positive", "negative", "neutral"), None, lambda _: None)
     answers = rival_answers("vader", turned)
     assert answers.said.tolist() == [0, 2, 1]
     assert answers.confidence is None
@@ -202,7 +202,7 @@ def test_nobody_learns_from_a_text_that_is_evaluated() -> None:
 
 
 def test_an_unknown_rival_is_wrong_use(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--against 'bert' is not known; take some of vader,tfidf,minilm"):
+    with pytest.raises(UsageError, match="--against 'bert' is not known; take some of vader,tfidf,minilm,smollm2"):
         run_eval(EvalRequest((tmp_path / "f.csv",), against=("vader", "bert")), Settings(), lambda _: None)
 
 

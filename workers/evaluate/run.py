@@ -72,7 +72,7 @@ def _head(request: EvalRequest, pack: Pack, settings: Settings, redactor: Redact
             said(f"left out of {request.train}, because they are evaluated: {held_out:,}")
     said(f"{pack.name} answers {len(found.texts):,} texts")
     answers = [pack_answers(pack, request.head, found.texts, settings.model.replicas)]
-    contest = Contest(settings, found.texts, labels, train, said)
+    contest = Contest(settings, request.head, found.texts, labels, train, said)
     left_out = {}
     for name in dict.fromkeys(request.against):
         try:

@@ -16,9 +16,10 @@ class Unfit(VoxpopError):
 
 @dataclass(frozen=True)
 class Contest:
-    """What all rivals answer: `texts`, each with one of `labels`. `train` is what those may learn from that learn."""
+    """What all rivals answer: `texts`, each with one of the `labels` of `head`. `train` is what may be learnt from."""
 
     settings: Settings
+    head: str
     texts: Sequence[str]
     labels: tuple[str, ...]
     train: LabelledTexts | None
@@ -38,6 +39,7 @@ MODULES: Mapping[str, str] = {
     "vader": "workers.evaluate.rivals.vader",
     "tfidf": "workers.evaluate.rivals.tfidf",
     "minilm": "workers.evaluate.rivals.minilm",
+    "smollm2": "workers.evaluate.rivals.smollm2",
 }
 EXTRAS = {"vaderSentiment": "eval", "sklearn": "train"}
 
