@@ -11,6 +11,9 @@ import pytest
 
 from schemas.events import InvalidMessage, decode_event
 from schemas.samples import gold_labels, sample_messages
+from workers.evaluate.rivals import Contest
+from workers.evaluate.rivals.smollm2 import BASE, answer
+from workers.settings import load_settings
 
 Voxpop = Callable[..., subprocess.CompletedProcess[str]]
 ROWS = 200
@@ -131,6 +134,27 @@ def test_a_head_of_one_label_is_measured_with_none_for_the_texts_without(voxpop:
     document = json.loads(done.stdout)
     assert document["labels"] == ["none", "toxic"]
     assert document["contestants"][0]["confusion"] == [[1, 0], [0, 1]]
+
+
+def test_smollm2_scores_every_text_alike_whatever_its_company() -> None:
+    """Prompts of several lengths share a batch: padding must not move a text's answer."""
+    settings = load_settings()
+    if not (settings.cache_dir / "bases" / f"{BASE.sha256['weights']}-weights").is_file():
+        pytest.skip("SmolLM2 (93 MB) is not in the cache; it is there after: voxpop eval … --against smollm2")
+    texts = [
+        "I hate it",
+        "The shop opens at nine on Monday and closes at five",
+        "I love this, it is the best ever made",
+    ]
+
+    def confidence(some: list[str]) -> list[float]:
+        answers = answer(
+            Contest(settings, "sentiment", some, ("negative", "neutral", "positive"), None, lambda _: None)
+        )
+        assert answers.raw is not None
+        return answers.raw.tolist()
+
+    assert confidence(texts) == pytest.approx([each for text in texts for each in confidence([text])], abs=1e-6)
 
 
 @pytest.mark.parametrize(
