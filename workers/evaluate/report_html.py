@@ -29,7 +29,7 @@ svg .quiet{fill:var(--quiet)}.number{font-variant-numeric:tabular-nums}.whisker{
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:5px 10px;text-align:right;border-bottom:1px solid var(--edge);vertical-align:top}
 th{font-weight:600;color:var(--quiet)}th:first-child,td:first-child,.words{text-align:left}
-td.words{overflow-wrap:anywhere}td small{color:var(--quiet);white-space:nowrap}
+td:last-child.words{overflow-wrap:anywhere}td small{color:var(--quiet);white-space:nowrap}
 """
 
 
@@ -62,7 +62,7 @@ def _sections(report: Report) -> Iterator[str]:
         if each.curve
     ]
     if curves:
-        floor = min(0.9, min(y for line in curves for _, y, _ in line.points) // 0.1 / 10)
+        floor = 0.5 if min(y for line in curves for _, y, _ in line.points) >= 0.5 else 0.0
         chart = line_chart(curves, "share of the texts that are answered", "accuracy of those", floor=floor)
         yield _section("What abstaining brings", "<p>The surest texts first.</p>" + chart)
     yield _section("Figures", _figures(report), wide=True)
@@ -129,8 +129,7 @@ def _slices(report: Report) -> str:
 
 def _mistakes(report: Report) -> str:
     rows = [
-        [f"{100 * each.confidence:.1f} %", escape(each.gold), escape(each.said), _shown(each.text)]
-        for each in report.mistakes
+        [percent(each.confidence), escape(each.gold), escape(each.said), _shown(each.text)] for each in report.mistakes
     ]
     return _table(["Sure", "True", "Given", "Text, redacted"], rows, words_from=1)
 

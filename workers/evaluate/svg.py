@@ -31,7 +31,7 @@ class Line(NamedTuple):
 
 def bar_chart(groups: Sequence[Bars]) -> str:
     """Bars from 0 to 1, a group a measure, a whisker for each interval."""
-    left, row, gap = 210, 22, 34
+    left, row, gap = 240, 22, 34
     room = WIDTH - left - 60
     parts, y = [], 0.0
     for group in groups:
@@ -82,7 +82,7 @@ def heat_map(labels: Sequence[str], matrix: NDArray[np.int64]) -> str:
 
 def line_chart(lines: Sequence[Line], across: str, up: str, *, floor: float = 0.0, diagonal: bool = False) -> str:
     """Shares against shares: x from 0 to 1, y from `floor` to 1; a dashed diagonal where both ought to be equal."""
-    left, top, room, height = 52, 12, WIDTH - 72, 300
+    left, top, room, height = 72, 12, WIDTH - 92, 300
 
     def at(x: float, y: float) -> tuple[float, float]:
         return left + room * x, top + height * (1 - (max(y, floor) - floor) / (1 - floor))
@@ -111,8 +111,8 @@ def line_chart(lines: Sequence[Line], across: str, up: str, *, floor: float = 0.
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """0.734 -> 73.4 %"""
-    return f"{100 * share:.{digits}f} %"
+    """0.734 -> 73.4 %, on one line."""
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def _polyline(line: Line, points: Sequence[tuple[float, float, str]]) -> str:
