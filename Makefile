@@ -55,7 +55,7 @@ lint: .venv/installed-for-tests
 	@touch $@
 
 .venv/installed-for-tests: .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,train,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,train,eval,test]'
 	@touch $@
 
 # Moved into place only when complete: a directory that is there can be used.

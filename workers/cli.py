@@ -305,6 +305,43 @@ def bench(
     show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts), out, err, as_json=as_json)
 
 
+@app.command("eval")
+def eval_command(
+    files: Annotated[list[Path], typer.Argument(help="CSV, TSV or JSONL, .gz or not: a text and a label a row.")],
+    pack: Annotated[str | None, typer.Option(help="A pack's name or directory; the configured one if unset.")] = None,
+    head: Annotated[str, typer.Option(help="One of the pack's heads, or aspects.")] = "sentiment",
+    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
+    label_column: Annotated[
+        str | None, typer.Option(help="The column of the labels; label if unset, or aspects for that head.")
+    ] = None,
+    language_column: Annotated[
+        str | None, typer.Option(help="The column of the languages; detected where there is none.")
+    ] = None,
+    label_map: Annotated[
+        list[str], typer.Option("--map-label", metavar="FILE=HEAD", help="A label of the file is one of the head.")
+    ] = [],  # noqa: B006 - Typer copies it
+    against: Annotated[str, typer.Option(help="Set beside it, by commas: vader, tfidf, minilm, smollm2.")] = "",
+    train: Annotated[Path | None, typer.Option(help="What tfidf and minilm learn from, of the same columns.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows of each file, its first.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts here; it needs nothing else.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a pack on your own labelled texts, beside what you would use instead.
+
+    Example: voxpop eval labelled.csv --map-label 0=negative --map-label 1=positive --against vader --html report.html
+    """
+    from workers.commands.evaluate import show_eval
+    from workers.evaluate.run import EvalRequest
+
+    settings = _settings()
+    if pack:
+        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"pack": pack})})
+    rivals = tuple(name.strip() for name in against.split(",") if name.strip())
+    columns = (text_column, label_column, language_column)
+    request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit)
+    show_eval(settings, request, html, out, err, as_json=as_json)
+
+
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
     """The packs that can be built and those that are. Example: voxpop packs list"""

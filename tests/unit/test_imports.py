@@ -32,8 +32,13 @@ MAY_USE = {
     "workers.embedded": {"workers.errors"},  # a broker and an engine, which know nothing of what runs through them
     "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
 }
-# What only an extra's packages let run: training, and what the benchmark sets beside our engine.
-WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine")
+# What only an extra's packages let run: training, and what the benchmark and the evaluation set beside ours.
+WITH_EXTRAS = (
+    "workers.slm.train",
+    "workers.bench.onnx_engine",
+    "workers.bench.torch_engine",
+    "workers.evaluate.rivals",
+)
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
@@ -46,6 +51,7 @@ JOINING = {
     "workers.stack",
     "workers.chaos",
     "workers.bench",
+    "workers.evaluate",
     "workers.commands",
 }
 # Module -> the foreign floor it uses all the same, and why.

@@ -139,6 +139,8 @@ def read_encoder(recipe: Recipe, files: Files) -> Bert:
 def _read_base(recipe: Recipe, files: Files) -> Bert:
     if recipe.base.format == "e5s1":
         return read_e5s1(files["weights"])
+    if recipe.base.format == "gguf":
+        raise PackError(f"the base {recipe.base.name} is a decoder; a pack is built of an encoder: correct the recipe")
     return read_checkpoint(files["weights"], files["tokenizer"], files["config"])
 
 

@@ -52,11 +52,11 @@ Source = Annotated[PypiSource | HubSource | DirectorySource, Field(discriminator
 
 
 class BaseModelFiles(_Frozen):
-    """A pretrained encoder: the same bytes wherever they come from. Sources are tried in order."""
+    """A pretrained model: the same bytes wherever they come from. Sources are tried in order."""
 
     name: str
     licence: str
-    format: Literal["e5s1", "safetensors"]
+    format: Literal["e5s1", "safetensors", "gguf"]
     sha256: dict[Role, Sha256] = Field(min_length=1)
     sources: tuple[Source, ...] = Field(min_length=1)
 
