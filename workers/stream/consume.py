@@ -32,6 +32,9 @@ IDLE_S = 1.0  # a partition without messages for so long is finished up to where
 BUFFERED_BLOCKS = 2  # a partition that holds so many blocks' messages is paused until one is cut
 LARGEST_BLOCK = 10_000  # messages: no worker ever declares a larger one (WorkerSettings.block_records)
 COMMIT_TIMEOUT_MS = 10_000
+# How long the group waits for a member to join again. This thread always comes round soon; the embedded broker was seen to
+# wait that long for one that had died while the group was joining.
+REBALANCE_MS = 10_000
 JOIN_S = 0.5  # how long a poll may take while the group is joined: nothing arrives and nothing is committed meanwhile
 _FENCED = (CommitFailedError, FencedInstanceIdError, IllegalGenerationError, UnknownMemberIdError)
 
@@ -61,6 +64,7 @@ class BlockConsumer:
                 isolation_level="read_committed",
                 session_timeout_ms=kafka.session_timeout_ms,
                 heartbeat_interval_ms=max(500, kafka.session_timeout_ms // 6),
+                max_poll_interval_ms=max(REBALANCE_MS, kafka.session_timeout_ms),
                 partition_assignment_strategy=(CooperativeStickyAssignor,),
                 max_poll_records=worker.block_records,
                 allow_auto_create_topics=False,
