@@ -22,7 +22,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="From a raw text in a Kafka topic to a validated, queryable insight in ClickHouse, on your own machine.",
 )
-packs_app = typer.Typer(no_args_is_help=True, help="The model packs: list, build, verify, show.")
+packs_app = typer.Typer(
+    no_args_is_help=True,
+    help="The model packs: list, build, verify, show, copy, and their versions: promote, rollback.",
+)
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
 app.add_typer(packs_app, name="packs")
 app.add_typer(letters_app, name="deadletters")
@@ -307,7 +310,10 @@ def bench(
 
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
-    """The packs that can be built and those that are. Example: voxpop packs list"""
+    """The packs that can be built and those that are: versions, which is current, what each was made of.
+
+    Example: voxpop packs list
+    """
     from workers.commands.packs import show_list
 
     show_list(_settings(), out, as_json=as_json)
@@ -323,10 +329,10 @@ def packs_build(
     ] = False,
 ) -> None:
     """Fetch a base by hash and build its pack. Example: voxpop packs build e5-small-multilingual"""
-    from workers.slm.build import build_pack, ensure_pack
+    from workers.slm.build import build_pack, ensure_built
 
     settings = _settings()
-    make = ensure_pack if missing_only else build_pack
+    make = ensure_built if missing_only else build_pack
     pack = make(
         name or settings.model.pack,
         settings.packs_dir,
@@ -359,6 +365,46 @@ def packs_show(
     from workers.commands.packs import show_card
 
     show_card(_settings(), pack, out)
+
+
+@packs_app.command("copy")
+def packs_copy(
+    source: Annotated[str, typer.Argument(help="A built pack's name or directory.")],
+    name: Annotated[str, typer.Argument(help="The new pack's name: lower-case letters, digits, hyphens.")],
+) -> None:
+    """A pack of another name that goes its own way, for instance a business unit's. Takes no room for the model.
+
+    Example: voxpop packs copy e5-small-multilingual airline
+    """
+    from workers.commands.packs import copy_pack
+
+    copy_pack(_settings(), source, name, out)
+
+
+@packs_app.command("promote")
+def packs_promote(
+    name: Annotated[str, typer.Argument(help="The pack.")],
+    version: Annotated[str, typer.Argument(help="Its version, as `voxpop packs list` shows it.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if it is worse; the lineage says so.")] = False,
+) -> None:
+    """Make a version current, unless it is worse than the current one on your holdout. Running workers take it up.
+
+    Example: voxpop packs promote e5-small-multilingual 2+0c1b2a39
+    """
+    from workers.commands.packs import promote_version
+
+    promote_version(_settings(), name, version, out, force=force)
+
+
+@packs_app.command("rollback")
+def packs_rollback(name: Annotated[str, typer.Argument(help="The pack.")]) -> None:
+    """Go back to the version before the last promotion. Running workers follow.
+
+    Example: voxpop packs rollback e5-small-multilingual
+    """
+    from workers.commands.packs import rollback_version
+
+    rollback_version(_settings(), name, out)
 
 
 @letters_app.command("list")
