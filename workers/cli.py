@@ -226,6 +226,38 @@ def classify(
     show_classify(_settings(), file, out, err, as_json=as_json or not out.is_terminal)
 
 
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV or JSONL of texts and labels, .gz or not; 20 to 20,000 rows.")],
+    head: Annotated[
+        str, typer.Option(help="sentiment, intents, emotion … with its own labels, or a new name for labels of yours.")
+    ],
+    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    separator: Annotated[
+        str | None, typer.Option(help="A text may bear several labels, parted by this, or none.")
+    ] = None,
+    holdout: Annotated[str, typer.Option(help="A file like FILE to measure on, or a share of FILE.")] = "0.2",
+    pack: Annotated[
+        str | None, typer.Option(help="The pack that gets the version; the configured one if unset.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split; keep it, so that a text stays in the holdout.")] = 0,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the version current if it passes the gate.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --promote: even if it is worse.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a head on your own labels, on the CPU, and make a new version of the pack; it is promoted when you say so.
+
+    Example: voxpop train topics.csv --head topic --promote
+    """
+    from workers.commands.train import TrainRequest, show_train
+
+    request = TrainRequest(
+        file, head, text_column, label_column, separator, holdout, pack, seed, promote=promote, force=force
+    )
+    show_train(_settings(), request, out, err, as_json=as_json)
+
+
 @app.command("query")
 def query_command(
     sql: Annotated[str, typer.Argument(help="One SELECT.")],

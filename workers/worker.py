@@ -27,6 +27,11 @@ from workers.stream.topics import ensure_topics
 log = structlog.get_logger(__name__)
 
 
+def build_redactor(settings: Settings) -> Redactor:
+    """The redactor that these settings ask for."""
+    return Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
+
+
 def build_judge(settings: Settings) -> Judge:
     """The judge that these settings ask for; builds the pack when it is missing. Raises `PackError`, `TaxonomyError`."""
     pack = ensure_pack(
@@ -36,11 +41,10 @@ def build_judge(settings: Settings) -> Judge:
         choice=settings.model.base_source,
         progress=lambda line: log.info(line),
     )
-    redactor = Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
     return Judge(
         pack,
         load_taxonomy(settings.taxonomy),
-        redactor,
+        build_redactor(settings),
         author_salt(settings),
         replicas=settings.model.replicas,
         headline_min_chars=settings.model.headline_min_chars,

@@ -26,6 +26,14 @@ log = structlog.get_logger(__name__)
 
 UNSURE_BELOW = 0.5  # calibrated probability of the winning sentiment; the insight is then flagged
 MAX_HEADLINE_CHARS = 120
+OWN_FIELDS = (
+    "sentiment",
+    "intents",
+    "emotion",
+    "urgency",
+    "toxicity",
+    "irony",
+)  # heads that an analysis has a place for
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from workers.commands.query import json_line
 from workers.errors import UsageError, VoxpopError
@@ -53,7 +53,7 @@ def show_list(settings: Settings, out: Console, *, as_json: bool) -> None:
         for row in rows:
             out.file.write(json_line(row))
         return
-    table = Table("Pack", "Version", "Made of", "Languages", "")
+    table = Table(Column("Pack", no_wrap=True), Column("Version", no_wrap=True), "Made of", "Languages", "")
     for row in rows:
         state = "configured" if row["configured"] else ""
         if not row["versions"]:

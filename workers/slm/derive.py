@@ -15,7 +15,7 @@ import numpy as np
 from workers.slm.durable import alone, sync, sync_directory
 from workers.slm.errors import PackError
 from workers.slm.gate import HOLDOUTS, Holdout
-from workers.slm.heads import Array, HeadCard
+from workers.slm.heads import Array, HeadCard, Heads, Layer
 from workers.slm.packs import HEADS_FILE, Lineage, Pack, PackCard, Training, load_pack, write_card
 from workers.slm.recipes import shipped_recipes
 from workers.slm.safetensors import read_safetensors, write_safetensors
@@ -38,6 +38,10 @@ class NewHead:
     weight: Array
     bias: Array
     holdout: Holdout
+
+    def heads(self) -> Heads:
+        """This head alone, as a pack would have it."""
+        return Heads({self.name: self.card}, {self.name: (Layer(self.weight, self.bias),)}, None)
 
 
 def with_head(parent: Pack, packs_dir: Path, head: NewHead, training: Training) -> Pack:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from workers.errors import VoxpopError
+from workers.slm.fitting.calibration import given_by
 from workers.slm.fitting.figures import Given, macro_f1, of_most_frequent
-from workers.slm.heads import Array, HeadCard, Heads
+from workers.slm.heads import Array, Heads
 from workers.slm.packs import Pack
 from workers.slm.safetensors import read_safetensors, write_safetensors
 
@@ -106,15 +106,6 @@ def said(heads: Heads, name: str, vectors: Array, labels: Sequence[str]) -> Give
         if label in card.labels:
             columns[:, column] = given[:, card.labels.index(label)]
     return columns
-
-
-def given_by(card: HeadCard, probabilities: NDArray[np.floating]) -> Given:
-    """Probabilities (n, labels) -> the labels given, thresholds of a softmax head left aside."""
-    if card.kind == "softmax":
-        best: Given = np.arange(len(card.labels))[None] == probabilities.argmax(axis=1)[:, None]
-        return best
-    given: Given = probabilities >= np.array([card.thresholds.get(label, 0.5) for label in card.labels])
-    return given
 
 
 def _comparison(name: str, current: Pack, new: Pack) -> Comparison:
