@@ -160,6 +160,7 @@ class Judge:
             pack_version=self._pack.version,
             redactions=dict(request.redactions),
             flags=self._flags(sentiment, language, ironic=bool(self._labels("irony", heads))),
+            labels={name: self._labels(name, heads) for name in heads if name not in OWN_FIELDS},
         )
 
     def _labels(self, name: str, heads: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:

@@ -144,4 +144,6 @@ def _readable(answer: dict[str, Any]) -> str:
     aspects = " ".join(f"{a['aspect']}{_SIGNS[a['sentiment']]}" for a in answer["aspects"])
     text = " ".join(answer["text"].split())
     shown = text if len(text) <= 80 else text[:79] + "…"
-    return f"{_SIGNS[sentiment['label']]} {sentiment['confidence']:.2f}  {shown}  [{aspects}] {','.join(answer['intents'])}"
+    own = "".join(f"  {head}: {', '.join(given) or '–'}" for head, given in answer["labels"].items())
+    judged = f"{_SIGNS[sentiment['label']]} {sentiment['confidence']:.2f}"
+    return f"{judged}  {shown}  [{aspects}] {','.join(answer['intents'])}{own}"
