@@ -13,6 +13,7 @@ from rich.console import Console
 from schemas.events import MAX_TEXT_CHARS, InvalidMessage, decode_json
 from schemas.insights import Analysis
 from workers.analyze.judge import Judge, Request
+from workers.analyze.redact import redact_identifier
 from workers.errors import UsageError, VoxpopError
 from workers.settings import Settings
 from workers.worker import build_judge
@@ -126,6 +127,8 @@ def _read(line: bytes, judge: Judge) -> _Line:
             language.lower() if isinstance(language, str) else "",
             counts,
             tuple(asked) if asked is not None else None,
+            product=judge.redact(product)[0],
+            source=redact_identifier(str(fields.get("source") or "")),
         ),
     )
 

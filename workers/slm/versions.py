@@ -59,9 +59,14 @@ def versions_dir(packs_dir: Path, name: str) -> Path:
     return packs_dir / f"{name}{VERSIONS}"
 
 
+def pointer_file(packs_dir: Path, name: str) -> Path:
+    """The file that says which version of pack `name` is current. Need not exist."""
+    return versions_dir(packs_dir, name) / POINTER
+
+
 def read_pointer(packs_dir: Path, name: str) -> Pointer:
     """Which version of pack `name` is current; the recipe's when nothing was ever promoted. Raises `PackError`."""
-    file = versions_dir(packs_dir, name) / POINTER
+    file = pointer_file(packs_dir, name)
     try:
         return Pointer.model_validate_json(file.read_bytes())
     except FileNotFoundError:
@@ -73,9 +78,9 @@ def read_pointer(packs_dir: Path, name: str) -> Pointer:
 
 def write_pointer(packs_dir: Path, name: str, pointer: Pointer) -> None:
     """Make another version current at once. Call it while holding the pack's lock."""
-    directory = versions_dir(packs_dir, name)
-    directory.mkdir(parents=True, exist_ok=True)
-    replace_text(directory / POINTER, pointer.model_dump_json(indent=1) + "\n")
+    file = pointer_file(packs_dir, name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    replace_text(file, pointer.model_dump_json(indent=1) + "\n")
 
 
 def current_version(packs_dir: Path, name: str) -> Path | None:
