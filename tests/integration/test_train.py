@@ -3,8 +3,10 @@
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -19,6 +21,7 @@ from workers.settings import Settings
 from workers.stack import Stack, running_stack
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
+ROOT = Path(__file__).parents[2]
 PACK = "e5-small-multilingual"
 TOPIC = "voxpop.reviews"
 THINGS = {"en": ("headphones", "kettle", "lamp", "speaker"), "es": ("los auriculares", "el hervidor", "la lámpara")}
@@ -231,21 +234,21 @@ def test_a_worse_version_is_refused_with_both_numbers_and_forced_only_on_the_rec
     held = write_csv(tmp_path / "held.csv", labelled()[:40])
     words = [str(write_csv(tmp_path / "bad.csv", muddled)), "--head", "topic", "--holdout", str(held)]
     refused = shell("train", *words, "--promote", code=1)
-    bad = shell.versions()[-1]["version"]
-    figure = shell.versions()[-1]["training"]["metrics"]["macro_f1"]
+    *_, made = shell.versions()
+    bad, figure = made["version"], made["training"]["metrics"]["macro_f1"]
     assert f"{bad} is worse in topic: macro F1 {figure:.4f} beside " in refused.stderr
     assert "of the current version, 40 holdout rows" in refused.stderr
-    assert shell.current() == good["version"]
     assert f"macro F1 {figure:.4f}" in shell("packs", "promote", PACK, bad, code=1).stderr
     assert shell.current() == good["version"]
 
     shell("packs", "promote", PACK, bad, "--force")
-    assert shell.current() == bad
-    assert [version["forced"] for version in shell.versions()] == [False, False, True]
-    assert "forced" in shell("packs", "list").stdout
+    assert [(v["version"], v["forced"], v["current"]) for v in shell.versions()][1:] == [
+        (good["version"], False, False),
+        (bad, True, True),
+    ]
     shell("packs", "rollback", PACK)
-    assert shell.current() == good["version"]
-    lineage = shell.versions()[-1]
+    *_, standing, lineage = shell.versions()
+    assert standing["current"]
     assert lineage["parent"] == f"{PACK} {good['version']}"
     assert (lineage["training"]["file"], lineage["training"]["rows"]) == ("bad.csv", len(muddled))
     assert "files whole" in shell("packs", "verify").stdout
@@ -300,3 +303,24 @@ def test_business_units_have_packs_of_their_own_side_by_side(shell: Shell, tmp_p
     refused = shell("classify", str(write_csv(tmp_path / "any.csv", [])), code=1, VOXPOP_MODEL__ROUTES=absent).stderr
     assert "the route of product Flight (model.routes): there is no pack 'absent'" in refused
     assert "voxpop packs copy" in refused
+
+
+def test_wrong_use_is_refused_in_a_line(shell: Shell, tmp_path: Path) -> None:
+    path = str(write_csv(tmp_path / "topics.csv", labelled()))
+    assert "it has: text, label" in shell("train", path, "--head", "topic", "--text-column", "body", code=2).stderr
+    assert "goes with --promote" in shell("train", path, "--head", "topic", "--force", code=2).stderr
+    assert "none of aspects, attention" in shell("train", path, "--head", "aspects", code=2).stderr
+    assert "none to go back to" in shell("packs", "rollback", PACK, code=1).stderr
+    assert len(shell.versions()) == 1
+
+
+def test_the_example_of_the_readme_runs_as_it_stands(state: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"## Your own labels\n.*?```sh\n(.*?)```", readme, re.S)
+    script = "set -e\n" + example.replace(".venv/bin/voxpop", f"{sys.executable} -m workers.cli")
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "COLUMNS": "200", "VOXPOP_STATE_DIR": str(state)}
+    done = subprocess.run(["sh", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stderr
+    (answer,) = (json.loads(line) for line in done.stdout.splitlines() if line.startswith("{"))
+    assert answer["labels"] == {"topic": ["delivery"]}
+    assert "is current again" in done.stdout

@@ -99,6 +99,8 @@ def test_the_interval_holds_the_figure_and_narrows_with_more_texts() -> None:
         assert low <= figures.macro_f1(gold, said) <= high
         widths.append(high - low)
     assert widths[1] < widths[0] / 3
+    perfect = onehot(np.arange(30) % 3, 3)
+    assert figures.interval(perfect, perfect, seed=0) == (0.9, 1.0)
 
 
 def test_always_the_most_frequent_label_is_what_it_says() -> None:

@@ -23,6 +23,7 @@ from workers.slm.heads import Array, HeadCard
 
 FOLDS = 5
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # inverse, of the L2 penalty, on features of total variance 1
+PATIENCE = 2  # so many weaker penalties in a row that were no better end the search
 ROUGH = 1e-4  # of the gradient: enough to compare penalties
 
 
@@ -57,14 +58,16 @@ def fit_head(
     """
     x, scale = _scaled(vectors)
     fold = folds(strata(gold), FOLDS, seed)
-    choices = []
+    choices: list[_Choice] = []
     for done, strength in enumerate(STRENGTHS):
         on_step(done, len(STRENGTHS))
         logits = _out_of_fold(x, gold, fold, kind, strength)
         temperature = fit_temperature(kind, logits, gold)
         figure = macro_f1(gold, _crossed(logits, gold, fold, kind, labels)[0])
         choices.append(_Choice(strength, logits, temperature, figure, surprise(kind, logits, gold, temperature)))
-    best = max(choices, key=lambda choice: (round(choice.figure, 9), -choice.surprise))
+        best = max(choices, key=lambda choice: (round(choice.figure, 9), -choice.surprise))
+        if len(choices) - choices.index(best) > PATIENCE:
+            break
     said, before, after = _crossed(best.logits, gold, fold, kind, labels)
     chosen = dict(thresholds)
     if kind == "sigmoid":
@@ -74,7 +77,7 @@ def fit_head(
     return Fitted(card, scale.undone(_layer(x, gold, kind, best.strength)), said, before, after, best.strength)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Choice:
     strength: float
     logits: Matrix
