@@ -234,6 +234,7 @@ def train(
     ],
     text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
     label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    title_column: Annotated[str | None, typer.Option(help="The column of the titles, if your events have any.")] = None,
     separator: Annotated[
         str | None, typer.Option(help="A text may bear several labels, parted by this, or none.")
     ] = None,
@@ -251,10 +252,10 @@ def train(
     Example: voxpop train topics.csv --head topic --promote
     """
     from workers.commands.train import TrainRequest, show_train
+    from workers.stream.labelled_file import LabelledColumns
 
-    request = TrainRequest(
-        file, head, text_column, label_column, separator, holdout, pack, seed, promote=promote, force=force
-    )
+    columns = LabelledColumns(text_column, label_column, title_column, separator)
+    request = TrainRequest(file, head, columns, holdout, pack, seed, promote=promote, force=force)
     show_train(_settings(), request, out, err, as_json=as_json)
 
 

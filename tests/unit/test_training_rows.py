@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from workers.analyze.judge import Request
 from workers.commands.train_rows import TrainingSet, prepared
 from workers.errors import UsageError
 from workers.slm.encoder import Encoded, Encoder
 from workers.slm.vectors import embedded
-from workers.stream.labelled_file import LabelledFile, read_labelled
+from workers.stream.labelled_file import LabelledColumns, LabelledFile, read_labelled
 
 
 def rows(count: int, labels: Sequence[str] = ("a", "b")) -> list[tuple[str, str]]:
@@ -25,11 +26,8 @@ def csv(path: Path, lines: Sequence[tuple[str, str]], head: str = "text,label") 
     return path
 
 
-def read(path: Path, separator: str | None = None, **options: str) -> LabelledFile:
-    names = {"text_column": "text", "label_column": "label"} | options
-    return read_labelled(
-        path, names["text_column"], names["label_column"], separator, may_be_none=separator is not None
-    )
+def read(path: Path, separator: str | None = None, **columns: str) -> LabelledFile:
+    return read_labelled(path, LabelledColumns(separator=separator, **columns), may_be_none=separator is not None)
 
 
 def refusal(action: Callable[[], object]) -> str:
@@ -68,6 +66,16 @@ def test_a_separator_or_a_list_gives_several_labels_or_none(tmp_path: Path) -> N
     assert read(lists).rows[0].labels == ("a", "b")
 
 
+def test_a_title_is_the_first_line_of_the_text_as_the_worker_shows_it_to_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("head,text,label\n" + "Loud,It hums,a\n,It works,b\n" * 10)
+    assert [row.text for row in read(path, title="head").rows[:2]] == ["Loud\nIt hums", "It works"]
+    assert Request("It hums", "Loud").seen == "Loud\nIt hums"
+    assert "no column 'title'; it has: head, text, label (say --title-column)" in refusal(
+        lambda: read(path, title="title")
+    )
+
+
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
@@ -88,8 +96,8 @@ def test_a_file_that_cannot_be_learnt_from_is_refused(tmp_path: Path, lines: lis
 def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
     path = csv(tmp_path / "rows.csv", rows(20), head="body,topic")
     assert refusal(lambda: read(path)) == f"{path} has no column 'text'; it has: body, topic (say --text-column)"
-    assert "no column 'label'; it has: body, topic" in refusal(lambda: read(path, text_column="body"))
-    assert len(read(path, text_column="body", label_column="topic").rows) == 20
+    assert "no column 'label'; it has: body, topic" in refusal(lambda: read(path, text="body"))
+    assert len(read(path, text="body", label="topic").rows) == 20
     assert "is not a file" in refusal(lambda: read(tmp_path / "absent.csv"))
 
 
@@ -116,7 +124,7 @@ def test_texts_that_redact_to_the_same_count_once_and_contradictions_not_at_all(
 
 
 def test_a_text_of_the_holdout_file_is_not_learnt_from(tmp_path: Path) -> None:
-    holdout = read_labelled(csv(tmp_path / "held.csv", rows(10)), "text", "label", None, may_be_none=False, fewest=1)
+    holdout = read_labelled(csv(tmp_path / "held.csv", rows(10)), LabelledColumns(), fewest=1)
     made = sets(read(csv(tmp_path / "rows.csv", rows(60))), holdout)
     assert (len(made.train.texts), len(made.holdout.texts)) == (50, 10)
     assert "10 texts are in the training file and in the holdout" in " ".join(made.warnings)
@@ -140,9 +148,7 @@ def test_labels_that_cannot_be_learnt_are_refused(tmp_path: Path) -> None:
     assert "the label 'a' has 1 texts" in refusal(lambda: sets(same))
     other = read(csv(tmp_path / "other.csv", rows(20)))
     assert "this head has x, y" in refusal(lambda: sets(other, wanted=("x", "y")))
-    strange = read_labelled(
-        csv(tmp_path / "held.csv", rows(10, ("z",))), "text", "label", None, may_be_none=False, fewest=1
-    )
+    strange = read_labelled(csv(tmp_path / "held.csv", rows(10, ("z",))), LabelledColumns(), fewest=1)
     assert "has the label 'z', which" in refusal(lambda: sets(other, strange))
 
 

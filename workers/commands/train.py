@@ -30,7 +30,7 @@ from workers.slm.heads import HeadCard
 from workers.slm.packs import Pack, Training
 from workers.slm.vectors import embedded
 from workers.slm.versions import is_pack_name
-from workers.stream.labelled_file import LabelledFile, read_labelled
+from workers.stream.labelled_file import LabelledColumns, LabelledFile, read_labelled
 from workers.worker import build_redactor
 
 HEAD_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
@@ -44,9 +44,7 @@ class TrainRequest:
 
     file: Path
     head: str
-    text_column: str
-    label_column: str
-    separator: str | None
+    columns: LabelledColumns
     holdout: str
     pack: str | None
     seed: int
@@ -105,11 +103,10 @@ def _known(name: str, parent: Pack) -> HeadCard | None:
 
 def _read(settings: Settings, request: TrainRequest, known: HeadCard | None) -> tuple[LabelledFile, TrainingSet, Kind]:
     fixed = known if request.head in OWN_FIELDS else None
-    many = request.separator is not None or (fixed is not None and fixed.kind == "sigmoid")
-    columns = (request.text_column, request.label_column, request.separator)
-    file = read_labelled(request.file, *columns, may_be_none=many)
+    many = request.columns.separator is not None or (fixed is not None and fixed.kind == "sigmoid")
+    file = read_labelled(request.file, request.columns, may_be_none=many)
     share = _share(request.holdout)
-    holdout = share or read_labelled(Path(request.holdout), *columns, may_be_none=many, fewest=1)
+    holdout = share or read_labelled(Path(request.holdout), request.columns, may_be_none=many, fewest=1)
     several = many or any(len(row.labels) > 1 for row in file.rows)
     kind: Kind = fixed.kind if fixed else "sigmoid" if several else "softmax"
     if kind == "softmax" and several:

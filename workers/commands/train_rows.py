@@ -83,7 +83,7 @@ def _labels(file: LabelledFile, wanted: Sequence[str] | None) -> tuple[str, ...]
 
 
 def _redacted(file: LabelledFile, redact: Callable[[str], str]) -> list[LabelledRow]:
-    return [LabelledRow(redact(row.text).strip(), row.labels) for row in file.rows]
+    return [LabelledRow(redact(row.text), row.labels) for row in file.rows]
 
 
 def _distinct(rows: Sequence[LabelledRow], name: str, warnings: list[str]) -> list[LabelledRow]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from schemas.events import MAX_TEXT_CHARS
 from workers.errors import UsageError
-from workers.stream.row_formats import Row, explained, rows_of
+from workers.stream.row_formats import explained, rows_of
 
 FEWEST, MOST = 20, 20_000  # rows
 MOST_LABELS = 100
@@ -17,7 +17,8 @@ MOST_LABEL_CHARS = 64
 
 @dataclass(frozen=True)
 class LabelledRow:
-    """`labels` are none, one, or several where a separator or a JSON list says so."""
+    """`text` has the title, where there is one, as its first line: so the worker shows it to the model. `labels` are none,
+    one, or several where a separator or a JSON list says so."""
 
     text: str
     labels: tuple[str, ...]
@@ -36,8 +37,18 @@ class LabelledFile:
         return Counter(label for row in self.rows for label in row.labels)
 
 
+@dataclass(frozen=True)
+class LabelledColumns:
+    """Which columns hold what. `separator` parts several labels of a text."""
+
+    text: str = "text"
+    label: str = "label"
+    title: str | None = None
+    separator: str | None = None
+
+
 def read_labelled(
-    path: Path, text_column: str, label_column: str, separator: str | None, *, may_be_none: bool, fewest: int = FEWEST
+    path: Path, columns: LabelledColumns, *, may_be_none: bool = False, fewest: int = FEWEST
 ) -> LabelledFile:
     """All rows of a file. `may_be_none` allows rows without a label.
 
@@ -47,17 +58,17 @@ def read_labelled(
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
     found: list[LabelledRow] = []
-    columns: dict[str, None] = {}
+    seen: dict[str, None] = {}
     with explained(path), path.open("rb") as raw:
         for number, row in enumerate(rows_of(path, raw), 1):
             if number > MOST:
                 raise UsageError(f"{path} has more than {MOST:,} rows; train on a sample of it")
             if isinstance(row, bytes):
                 raise UsageError(f"{path}, row {number}: no row of columns, or not UTF-8; correct it")
-            columns |= dict.fromkeys(row)
-            _need(row, (text_column, label_column), columns, path, number)
+            seen |= dict.fromkeys(row)
+            _need(row, columns, seen, path, number)
             where = f"{path}, row {number}"
-            found.append(LabelledRow(_text(row, text_column, where), _labels(row, label_column, separator, where)))
+            found.append(LabelledRow(_text(row, columns, where), _labels(row, columns, where)))
             if not found[-1].labels and not may_be_none:
                 raise UsageError(
                     f"{where}: no label; give one, or --separator when a text may bear any number, none too"
@@ -67,34 +78,34 @@ def read_labelled(
     labelled = LabelledFile(path, hashlib.sha256(path.read_bytes()).hexdigest(), tuple(found))
     if len(labelled.counts()) > MOST_LABELS:
         raise UsageError(
-            f"{path} has more than {MOST_LABELS} labels in {label_column!r}; is it the right column? say --label-column"
+            f"{path} has more than {MOST_LABELS} labels in {columns.label!r}; is it the right column? say --label-column"
         )
     return labelled
 
 
-def _need(row: dict[str, Any], names: tuple[str, str], seen: dict[str, None], path: Path, number: int) -> None:
-    options = ("--text-column", "--label-column")
-    for name, option in zip(names, options, strict=True):
-        if name not in row and (number == 1 or name not in seen):
-            raise UsageError(f"{path} has no column {name!r}; it has: {', '.join(seen)} (say {option})")
+def _need(row: dict[str, Any], columns: LabelledColumns, seen: dict[str, None], path: Path, number: int) -> None:
+    """JSON lines may leave a column out of a row, but not out of the first."""
+    for name, option in ((columns.text, "text"), (columns.label, "label"), (columns.title, "title")):
+        if name is not None and name not in row and (number == 1 or name not in seen):
+            raise UsageError(f"{path} has no column {name!r}; it has: {', '.join(seen)} (say --{option}-column)")
 
 
-def _text(row: Row, column: str, where: str) -> str:
-    text = row.get(column) if isinstance(row, dict) else None
+def _text(row: dict[str, Any], columns: LabelledColumns, where: str) -> str:
+    text, title = row.get(columns.text), row.get(columns.title) if columns.title else None
     if not isinstance(text, str) or not text.strip():
         raise UsageError(f"{where}: the text is empty; fill it or leave the row out")
     if len(text) > MAX_TEXT_CHARS:
         raise UsageError(f"{where}: the text has more than {MAX_TEXT_CHARS:,} characters; shorten it")
-    return text
+    return f"{title}\n{text}" if isinstance(title, str) and title.strip() else text
 
 
-def _labels(row: dict[str, Any], column: str, separator: str | None, where: str) -> tuple[str, ...]:
-    value = row.get(column)
+def _labels(row: dict[str, Any], columns: LabelledColumns, where: str) -> tuple[str, ...]:
+    value = row.get(columns.label)
     if isinstance(value, list):
         parts = [str(part) for part in value]
     else:
         told = "" if value is None else str(value)
-        parts = told.split(separator) if separator else [told]
+        parts = told.split(columns.separator) if columns.separator else [told]
     labels = tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
     for label in labels:
         if len(label) > MOST_LABEL_CHARS or not label.isprintable():
