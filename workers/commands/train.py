@@ -60,12 +60,12 @@ def show_train(settings: Settings, request: TrainRequest, out: Console, err: Con
     """
     started = time.monotonic()
     name = request.pack or settings.model.pack
-    if not is_pack_name(name) or (request.force and not request.promote):
+    if not is_pack_name(name):
         raise UsageError(
-            f"{name} is a directory, which has no versions; give a pack's name (voxpop packs list)"
-            if not is_pack_name(name)
-            else "--force says that a worse version is promoted all the same; it goes with --promote"
+            f"{name} is a file or directory, which has no versions; give a pack's name (voxpop packs list)"
         )
+    if request.force and not request.promote:
+        raise UsageError("--force says that a worse version is promoted all the same; it goes with --promote")
     parent = ensure_pack(name, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source)
     known = _known(request.head, parent)
     file, sets, kind = _read(settings, request, known)
@@ -73,8 +73,7 @@ def show_train(settings: Settings, request: TrainRequest, out: Console, err: Con
         embed = partial(
             embedded, encoder_hash=parent.encoder_hash, encoder=parent.encoder, cache_dir=settings.cache_dir
         )
-        texts = [*sets.train.texts, *sets.holdout.texts]
-        vectors = embed(texts, on_step=progress("embedding"))
+        vectors = embed([*sets.train.texts, *sets.holdout.texts], on_step=progress("embedding"))
         learnt, kept = np.split(vectors, [len(sets.train.texts)])
         thresholds = known.thresholds if known and known.kind == kind == "softmax" else {}
         gold = sets.train.gold
