@@ -92,6 +92,9 @@ class Analysis(_Frozen):
     route: Route = Route.SLM
     redactions: Mapping[str, int] = Field(default_factory=dict, description="Kind of personal data -> how many.")
     flags: tuple[str, ...] = ()
+    labels: Mapping[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="Head of your own -> the labels it gives the text; none when it is not sure."
+    )
 
     @model_validator(mode="after")
     def _evidence_inside(self) -> Self:

@@ -22,7 +22,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="From a raw text in a Kafka topic to a validated, queryable insight in ClickHouse, on your own machine.",
 )
-packs_app = typer.Typer(no_args_is_help=True, help="The model packs: list, build, verify, show.")
+packs_app = typer.Typer(
+    no_args_is_help=True,
+    help="The model packs: list, build, verify, show, copy, and their versions: promote, rollback.",
+)
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
 app.add_typer(packs_app, name="packs")
 app.add_typer(letters_app, name="deadletters")
@@ -223,6 +226,39 @@ def classify(
     show_classify(_settings(), file, out, err, as_json=as_json or not out.is_terminal)
 
 
+@app.command()
+def train(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV or JSONL of texts and labels, .gz or not; 20 to 20,000 rows.")],
+    head: Annotated[
+        str, typer.Option(help="sentiment, intents, emotion … with its own labels, or a new name for labels of yours.")
+    ],
+    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    title_column: Annotated[str | None, typer.Option(help="The column of the titles, if your events have any.")] = None,
+    separator: Annotated[
+        str | None, typer.Option(help="A text may bear several labels, parted by this, or none.")
+    ] = None,
+    holdout: Annotated[str, typer.Option(help="A file like FILE to measure on, or a share of FILE.")] = "0.2",
+    pack: Annotated[
+        str | None, typer.Option(help="The pack that gets the version; the configured one if unset.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the split; keep it, so that a text stays in the holdout.")] = 0,
+    promote: Annotated[bool, typer.Option("--promote", help="Make the version current if it passes the gate.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="With --promote: even if it is worse.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train a head on your own labels, on the CPU, and make a new version of the pack; it is promoted when you say so.
+
+    Example: voxpop train topics.csv --head topic --promote
+    """
+    from workers.commands.train import TrainRequest, show_train
+    from workers.stream.labelled_file import LabelledColumns
+
+    columns = LabelledColumns(text_column, label_column, title_column, separator)
+    request = TrainRequest(file, head, columns, holdout, pack, seed, promote=promote, force=force)
+    show_train(_settings(), request, out, err, as_json=as_json)
+
+
 @app.command("query")
 def query_command(
     sql: Annotated[str, typer.Argument(help="One SELECT.")],
@@ -344,7 +380,10 @@ def eval_command(
 
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
-    """The packs that can be built and those that are. Example: voxpop packs list"""
+    """The packs that can be built and those that are: versions, which is current, what each was made of.
+
+    Example: voxpop packs list
+    """
     from workers.commands.packs import show_list
 
     show_list(_settings(), out, as_json=as_json)
@@ -360,10 +399,10 @@ def packs_build(
     ] = False,
 ) -> None:
     """Fetch a base by hash and build its pack. Example: voxpop packs build e5-small-multilingual"""
-    from workers.slm.build import build_pack, ensure_pack
+    from workers.slm.build import build_pack, ensure_built
 
     settings = _settings()
-    make = ensure_pack if missing_only else build_pack
+    make = ensure_built if missing_only else build_pack
     pack = make(
         name or settings.model.pack,
         settings.packs_dir,
@@ -396,6 +435,46 @@ def packs_show(
     from workers.commands.packs import show_card
 
     show_card(_settings(), pack, out)
+
+
+@packs_app.command("copy")
+def packs_copy(
+    source: Annotated[str, typer.Argument(help="A built pack's name or directory.")],
+    name: Annotated[str, typer.Argument(help="The new pack's name: lower-case letters, digits, hyphens.")],
+) -> None:
+    """A pack of another name that goes its own way, for instance a business unit's. Takes no room for the model.
+
+    Example: voxpop packs copy e5-small-multilingual airline
+    """
+    from workers.commands.packs import copy_pack
+
+    copy_pack(_settings(), source, name, out)
+
+
+@packs_app.command("promote")
+def packs_promote(
+    name: Annotated[str, typer.Argument(help="The pack.")],
+    version: Annotated[str, typer.Argument(help="Its version, as `voxpop packs list` shows it.")],
+    force: Annotated[bool, typer.Option("--force", help="Even if it is worse; the lineage says so.")] = False,
+) -> None:
+    """Make a version current, unless it is worse than the current one on your holdout. Running workers take it up.
+
+    Example: voxpop packs promote e5-small-multilingual 2+0c1b2a39
+    """
+    from workers.commands.packs import promote_version
+
+    promote_version(_settings(), name, version, out, force=force)
+
+
+@packs_app.command("rollback")
+def packs_rollback(name: Annotated[str, typer.Argument(help="The pack.")]) -> None:
+    """Go back to the version before the last promotion. Running workers follow.
+
+    Example: voxpop packs rollback e5-small-multilingual
+    """
+    from workers.commands.packs import rollback_version
+
+    rollback_version(_settings(), name, out)
 
 
 @letters_app.command("list")

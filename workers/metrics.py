@@ -24,3 +24,4 @@ LATENCY_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
 LAST_BLOCK_TIME = Gauge("voxpop_last_block_timestamp_seconds", "Unix time at which the latest block was written.")
+PACK_VERSION = Gauge("voxpop_pack_version", "1 for the version of each pack that judges now.", ["pack", "version"])

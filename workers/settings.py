@@ -6,9 +6,9 @@ import json
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -81,8 +81,25 @@ class WorkerSettings(_Section):
     )
 
 
+class RouteSettings(_Section):
+    """Texts of this product, of this source, or of both: judged by this pack."""
+
+    product: str | None = None
+    source: str | None = None
+    pack: str
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if self.product is None and self.source is None:
+            raise ValueError("a route names a product, a source or both")
+        return self
+
+
 class ModelSettings(_Section):
     pack: str = Field(default="e5-small-multilingual", description="A pack's name, or the directory of one.")
+    routes: tuple[RouteSettings, ...] = Field(
+        default=(), description="Other packs for some products or sources; the first that fits is taken."
+    )
     replicas: int | None = Field(default=None, ge=1, description="One thread each; the CPUs at hand when unset.")
     base_source: Literal["auto", "pypi", "hub"] = "auto"
     headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
@@ -153,7 +170,9 @@ def as_environment(settings: Settings) -> dict[str, str]:
 def _as_variable(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value) if isinstance(value, (tuple, bool)) else str(value)
+    if isinstance(value, (tuple, bool)):
+        return json.dumps(value, default=lambda model: model.model_dump(mode="json", exclude_none=True))
+    return str(value)
 
 
 def usable_cpus() -> int:

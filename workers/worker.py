@@ -1,7 +1,7 @@
 """`voxpop worker`: builds every part that the settings ask for, joins them, and runs until told to stop."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -9,11 +9,15 @@ import structlog
 from schemas.taxonomy import load_taxonomy
 from workers.analyze.judge import Judge
 from workers.analyze.redact import Redactor
+from workers.analyze.routed import Route, RoutedJudge
 from workers.health import HealthServer, Probes
+from workers.live_pack import LivePack
 from workers.pipeline import BlockProcessor, Worker
 from workers.salt import author_salt
-from workers.settings import Settings
+from workers.settings import RouteSettings, Settings
 from workers.slm.build import ensure_pack
+from workers.slm.errors import PackError
+from workers.slm.packs import Pack
 from workers.store.connect import connect
 from workers.store.query import Reader
 from workers.store.server_clock import ServerClock
@@ -27,24 +31,55 @@ from workers.stream.topics import ensure_topics
 log = structlog.get_logger(__name__)
 
 
-def build_judge(settings: Settings) -> Judge:
-    """The judge that these settings ask for; builds the pack when it is missing. Raises `PackError`, `TaxonomyError`."""
-    pack = ensure_pack(
-        settings.model.pack,
-        settings.packs_dir,
-        settings.cache_dir,
-        choice=settings.model.base_source,
-        progress=lambda line: log.info(line),
-    )
-    redactor = Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
-    return Judge(
-        pack,
-        load_taxonomy(settings.taxonomy),
-        redactor,
-        author_salt(settings),
-        replicas=settings.model.replicas,
-        headline_min_chars=settings.model.headline_min_chars,
-    )
+def build_redactor(settings: Settings) -> Redactor:
+    """The redactor that these settings ask for."""
+    return Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
+
+
+def build_judge(settings: Settings, *, follow: bool = False) -> Judge:
+    """The judge that these settings ask for; builds packs that are missing. Each pack is loaded once, however many routes
+    lead to it. `follow` takes up promotions while it runs.
+
+    Raises `PackError`, `TaxonomyError`.
+    """
+    taxonomy, redactor, salt = load_taxonomy(settings.taxonomy), build_redactor(settings), author_salt(settings)
+    loaded: dict[str, LivePack] = {}
+
+    def load(name: str) -> Callable[[], Pack]:
+        source, progress = settings.model.base_source, log.info
+        return lambda: ensure_pack(name, settings.packs_dir, settings.cache_dir, choice=source, progress=progress)
+
+    def judge_of(pack: Pack) -> Judge:
+        model = settings.model
+        replicas, headline_min_chars = model.replicas, model.headline_min_chars
+        return Judge(pack, taxonomy, redactor, salt, replicas=replicas, headline_min_chars=headline_min_chars)
+
+    def live(name: str) -> LivePack:
+        if name not in loaded:
+            loaded[name] = LivePack(load(name), judge_of, settings.packs_dir)
+        return loaded[name]
+
+    try:
+        default = live(settings.model.pack)
+        routes = [Route(route.product, route.source, _routed(route, live)) for route in settings.model.routes]
+    except BaseException:
+        for pack in loaded.values():
+            pack.close()
+        raise
+    if follow:
+        for pack in loaded.values():
+            pack.watch()
+    return RoutedJudge(default, routes, redactor, salt)
+
+
+def _routed(route: RouteSettings, live: Callable[[str], LivePack]) -> LivePack:
+    try:
+        return live(route.pack)
+    except PackError as error:
+        told = " and ".join(
+            f"{name} {value}" for name, value in (("product", route.product), ("source", route.source)) if value
+        )
+        raise PackError(f"the route of {told} (model.routes): {error}") from error
 
 
 def run_worker(settings: Settings) -> None:
@@ -52,7 +87,7 @@ def run_worker(settings: Settings) -> None:
 
     Raises `VoxpopError` when a part cannot be built or the worker has to give up.
     """
-    judge = build_judge(settings)
+    judge = build_judge(settings, follow=True)
     with connect(settings.clickhouse) as reading, connect(settings.clickhouse) as writing:
         check_windows(deduplication_windows(reading, settings.clickhouse), settings.clickhouse)
         ensure_topics(settings.kafka)

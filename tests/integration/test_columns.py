@@ -41,7 +41,7 @@ STABLE = {
     | {"urgency": "Float32", "toxicity": "Float32", "headline": TEXT}
     | {"method": "Enum8('none' = 0, 'extractive' = 1, 'abstractive' = 2)", "route": WORD, "pack": WORD}
     | {"pack_version": WORD, "event_id": TEXT, "ingested_at": MOMENT}
-    | {"topic": WORD, "partition": "UInt32", "offset": COUNT},
+    | {"topic": WORD, "partition": "UInt32", "offset": COUNT, "labels": f"Map({WORD}, Array({WORD}))"},
 }
 TABLES = {"insights", "aspect_mentions", "digests", "alerts", "dead_letters", "sentiment_hourly", "aspects_daily"}
 AT = datetime(2026, 11, 2, 10, 30, 15, 123_000, tzinfo=UTC)
@@ -65,6 +65,7 @@ INSIGHT = Insight(
     route=Route.CACHE,
     redactions={"email": 2},
     flags=("repeat",),
+    labels={"topic": ("billing", "delivery"), "unit": ()},
     topic="voxpop.reviews",
     topic_id="an-id",
     partition=3,

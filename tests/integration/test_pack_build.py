@@ -27,7 +27,7 @@ from workers.slm import build
 def stall(path):
     print("half built", flush=True)
     sys.stdin.readline()
-build._sync = stall
+build.sync = stall
 """
 
 

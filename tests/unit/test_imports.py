@@ -45,6 +45,7 @@ JOINING = {
     "workers.pipeline",
     "workers.block_result",
     "workers.worker",
+    "workers.live_pack",
     "workers.alerts",
     "workers.digests",
     "workers.cli",

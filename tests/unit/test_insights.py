@@ -57,6 +57,7 @@ def insights(draw: st.DrawFn) -> Insight:
         route=draw(st.sampled_from(Route)),
         redactions=draw(st.dictionaries(NAMES, st.integers(0, 65_535), max_size=2)),
         flags=tuple(draw(st.lists(NAMES, max_size=2))),
+        labels=draw(st.dictionaries(NAMES, st.lists(NAMES, max_size=2).map(tuple), max_size=2)),
         topic=draw(NAMES),
         topic_id=draw(st.text(max_size=12)),
         partition=draw(st.integers(0, 2**31 - 1)),

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from tests.reference.small_e5s1 import WIDTH, e5s1
+from tests.reference.small_pack import write_recipe
 from workers.slm import build, sources
 from workers.slm.build import build_pack, ensure_pack
 from workers.slm.errors import BaseError, PackError
 from workers.slm.packs import list_packs, load_pack, verify_pack
 from workers.slm.recipes import load_recipe, shipped_recipes
-from workers.slm.safetensors import write_safetensors
 
 Write = Callable[..., str]
 
@@ -24,40 +23,7 @@ Write = Callable[..., str]
 def recipe(tmp_path: Path) -> Write:
     """Writes a recipe of a base of a few kilobytes, with a head, and gives its path."""
 
-    def write(**changes: object) -> str:
-        base = tmp_path / "base.bin"
-        if not base.exists():
-            base.write_bytes(e5s1())
-        sha256 = hashlib.sha256(e5s1()).hexdigest()
-        heads = tmp_path / "heads"
-        heads.mkdir(exist_ok=True)
-        zeros = {"sentiment.0.weight": np.zeros((3, WIDTH), np.float32), "sentiment.0.bias": np.zeros(3, np.float32)}
-        write_safetensors(heads / "heads.safetensors", zeros)
-        head = {"kind": "softmax", "labels": ["negative", "neutral", "positive"]}
-        card = {"base_sha256": sha256, "licence": "MIT", "date": "2026-01-01", "data": [], "heads": {"sentiment": head}}
-        (heads / "card.yaml").write_text(yaml.safe_dump(card))
-        document: dict[str, object] = {
-            "name": "small",
-            "version": "1",
-            "date": "2026-01-01",
-            "description": "For tests.",
-            "licence": "MIT",
-            "languages": ["en"],
-            "base": {
-                "name": "small",
-                "licence": "MIT",
-                "format": "e5s1",
-                "sha256": {"weights": sha256},
-                "sources": [{"kind": "directory", "path": str(tmp_path), "members": {"weights": "base.bin"}}],
-            },
-            "encoder": {"window_tokens": 16, "start_token": "<s>", "end_token": "</s>"},
-            "heads": str(heads),
-        }
-        file = tmp_path / "small.yaml"
-        file.write_text(yaml.safe_dump(document | changes))
-        return str(file)
-
-    return write
+    return lambda **changes: write_recipe(tmp_path, **changes)
 
 
 def contents(path: Path) -> dict[str, bytes]:
@@ -119,7 +85,7 @@ def test_a_build_that_fails_leaves_what_was_there(
     def full_disk(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(build, "_sync", full_disk)
+    monkeypatch.setattr(build, "sync", full_disk)
     with pytest.raises(PackError, match="no room left"):
         build_pack(recipe(), tmp_path / "packs", tmp_path / "cache")
     assert contents(load_pack(pack.path).path) == whole

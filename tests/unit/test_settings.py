@@ -179,3 +179,20 @@ def test_settings_handed_to_another_process_are_the_same_there(monkeypatch: pyte
     for name, value in as_environment(given).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == given
+
+
+def test_routes_reach_a_child_process_and_name_a_product_or_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("voxpop.toml").write_text(
+        '[model]\nroutes = [{product = "Phone", pack = "phones"}, {source = "forum", product = "Car", pack = "cars"}]\n'
+    )
+    settings = load_settings()
+    assert [(route.product, route.source, route.pack) for route in settings.model.routes] == [
+        ("Phone", None, "phones"),
+        ("Car", "forum", "cars"),
+    ]
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    Path("voxpop.toml").unlink()
+    assert load_settings().model.routes == settings.model.routes
+    monkeypatch.setenv("VOXPOP_MODEL__ROUTES", '[{"pack": "phones"}]')
+    assert "a route names a product, a source or both" in refusal()

@@ -26,17 +26,28 @@ log = structlog.get_logger(__name__)
 
 UNSURE_BELOW = 0.5  # calibrated probability of the winning sentiment; the insight is then flagged
 MAX_HEADLINE_CHARS = 120
+OWN_FIELDS = (
+    "sentiment",
+    "intents",
+    "emotion",
+    "urgency",
+    "toxicity",
+    "irony",
+)  # heads that an analysis has a place for
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A text to judge, already redacted. `aspects` are names to judge instead of finding the taxonomy's; None finds them."""
+    """A text to judge, already redacted. `aspects` are names to judge instead of finding the taxonomy's; None finds them.
+    `product` and `source` tell which pack judges it, no more."""
 
     text: str
     title: str = ""
     language: str = ""
     redactions: tuple[tuple[str, int], ...] = ()
     aspects: tuple[str, ...] | None = None
+    product: str = ""
+    source: str = ""
 
     @property
     def offset(self) -> int:
@@ -82,12 +93,7 @@ class Judge:
 
     def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
         """One analysis an event, in order; None where no model could judge the text."""
-        return self.judge(
-            [
-                Request(event.text, event.title, event.language, tuple(sorted(event.redactions.items())))
-                for event in events
-            ]
-        )
+        return self.judge([_request_of(event) for event in events])
 
     def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
         """One analysis a request, in order. A text that breaks the model is found by halving and answered with None."""
@@ -152,6 +158,7 @@ class Judge:
             pack_version=self._pack.version,
             redactions=dict(request.redactions),
             flags=self._flags(sentiment, language, ironic=bool(self._labels("irony", heads))),
+            labels={name: self._labels(name, heads) for name in heads if name not in OWN_FIELDS},
         )
 
     def _labels(self, name: str, heads: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:
@@ -183,6 +190,11 @@ class Judge:
             request.text, sentence_scores=scores, min_chars=self._headline_min_chars, max_chars=MAX_HEADLINE_CHARS
         )
         return (span.of(request.text), Method.EXTRACTIVE) if span else ("", Method.NONE)
+
+
+def _request_of(event: SafeEvent) -> Request:
+    redactions = tuple(sorted(event.redactions.items()))
+    return Request(event.text, event.title, event.language, redactions, product=event.product, source=event.source)
 
 
 class _Seen(NamedTuple):

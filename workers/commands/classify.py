@@ -13,6 +13,7 @@ from rich.console import Console
 from schemas.events import MAX_TEXT_CHARS, InvalidMessage, decode_json
 from schemas.insights import Analysis
 from workers.analyze.judge import Judge, Request
+from workers.analyze.redact import redact_identifier
 from workers.errors import UsageError, VoxpopError
 from workers.settings import Settings
 from workers.worker import build_judge
@@ -126,6 +127,8 @@ def _read(line: bytes, judge: Judge) -> _Line:
             language.lower() if isinstance(language, str) else "",
             counts,
             tuple(asked) if asked is not None else None,
+            product=judge.redact(product)[0],
+            source=redact_identifier(str(fields.get("source") or "")),
         ),
     )
 
@@ -144,4 +147,6 @@ def _readable(answer: dict[str, Any]) -> str:
     aspects = " ".join(f"{a['aspect']}{_SIGNS[a['sentiment']]}" for a in answer["aspects"])
     text = " ".join(answer["text"].split())
     shown = text if len(text) <= 80 else text[:79] + "…"
-    return f"{_SIGNS[sentiment['label']]} {sentiment['confidence']:.2f}  {shown}  [{aspects}] {','.join(answer['intents'])}"
+    own = "".join(f"  {head}: {', '.join(given) or '–'}" for head, given in answer["labels"].items())
+    judged = f"{_SIGNS[sentiment['label']]} {sentiment['confidence']:.2f}"
+    return f"{judged}  {shown}  [{aspects}] {','.join(answer['intents'])}{own}"

@@ -14,6 +14,7 @@ from workers.commands.query import json_line
 from workers.errors import VoxpopError
 from workers.settings import Settings
 from workers.slm.packs import verify_pack
+from workers.slm.versions import pack_path
 from workers.store.connect import connect
 from workers.store.migrate import shipped_migrations
 from workers.store.windows import busiest_parts_a_second, check_windows, deduplication_windows
@@ -111,12 +112,10 @@ def _deduplication(settings: Settings) -> str:
 
 
 def _pack(settings: Settings) -> str:
-    name = settings.model.pack
-    built = settings.packs_dir / name
-    from pathlib import Path
-
-    card = verify_pack(built if built.is_dir() else Path(name))
-    return f"{card.name} {card.version} is whole"
+    names = dict.fromkeys([settings.model.pack, *(route.pack for route in settings.model.routes)])
+    cards = [verify_pack(pack_path(settings.packs_dir, name)) for name in names]
+    whole = " and ".join(f"{card.name} {card.version}" for card in cards)
+    return f"{whole} {'is' if len(cards) == 1 else 'are'} whole"
 
 
 def _taxonomy(settings: Settings) -> str:

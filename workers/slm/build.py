@@ -1,20 +1,18 @@
 """Builds packs: fetch the base, write the encoder, add the heads, sign with hashes, move into place at once."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from workers.slm import packs
 from workers.slm.bert import Bert
 from workers.slm.checkpoint import read_checkpoint
 from workers.slm.ct2_bert import write_encoder
+from workers.slm.durable import alone, sync, sync_directory
 from workers.slm.e5s1 import read_e5s1
 from workers.slm.errors import PackError
 from workers.slm.heads import HeadsCard, read_heads_card
@@ -23,6 +21,7 @@ from workers.slm.prune import with_layers
 from workers.slm.recipes import Recipe, digest, load_recipe, shipped_recipes
 from workers.slm.sources import Choice, Files, Progress, fetch_base
 from workers.slm.trained import with_trained
+from workers.slm.versions import current_version
 
 # Names have no dot, so one pack's leavings are never taken for another's.
 SCRATCH = ".building"
@@ -36,18 +35,32 @@ def _silent(_line: str) -> None:
 def ensure_pack(
     name: str, packs_dir: Path, cache_dir: Path, *, choice: Choice = "auto", progress: Progress = _silent
 ) -> Pack:
-    """The pack of a recipe's name (or of a recipe's .yaml file), whole: built when it is missing, damaged, or was made by
-    another recipe than today's. `name` may also be a pack's directory: that one is verified, never rebuilt.
+    """The current version of the pack of this name, whole: the one that was promoted, else the one that its recipe builds.
+    `name` may also be a recipe's .yaml file, or a pack's directory: that one is verified, never rebuilt.
+
+    Raises `PackError`; a promoted version that is damaged is not passed over in silence.
+    """
+    promoted = current_version(packs_dir, _pack_name(name))
+    if promoted is not None:
+        return packs.load_pack(promoted)
+    if _is_directory(name):
+        return packs.load_pack(Path(name))
+    return ensure_built(name, packs_dir, cache_dir, choice=choice, progress=progress)
+
+
+def ensure_built(
+    name: str, packs_dir: Path, cache_dir: Path, *, choice: Choice = "auto", progress: Progress = _silent
+) -> Pack:
+    """The pack as its recipe (a name, or a .yaml file) makes it, whatever was promoted: built when it is missing, damaged,
+    or was made by another recipe than today's.
 
     Two processes may call this at once: one builds, the other waits and takes it. Raises `PackError`.
     """
-    if _is_directory(name):
-        return packs.load_pack(Path(name))
     recipe = load_recipe(name)
     path = packs_dir / recipe.name
     if (pack := _whole(path, recipe)) is not None:
         return pack
-    with _alone(packs_dir, recipe.name, progress):
+    with alone(packs_dir, recipe.name, lambda: _waiting(recipe, progress)):
         if (pack := _whole(path, recipe)) is not None:  # another process has just built it
             return pack
         return _build(recipe, packs_dir, cache_dir, choice, progress)
@@ -58,8 +71,16 @@ def build_pack(
 ) -> Pack:
     """Build the pack of a recipe anew and put it in the place of what is there. Raises `PackError`."""
     recipe = load_recipe(name)
-    with _alone(packs_dir, recipe.name, progress):
+    with alone(packs_dir, recipe.name, lambda: _waiting(recipe, progress)):
         return _build(recipe, packs_dir, cache_dir, choice, progress)
+
+
+def _waiting(recipe: Recipe, progress: Progress) -> None:
+    progress(f"waiting for another process that builds the pack {recipe.name}")
+
+
+def _pack_name(name: str) -> str:
+    return load_recipe(name).name if name.endswith((".yaml", ".yml")) else name
 
 
 def _is_directory(name: str) -> bool:
@@ -86,7 +107,7 @@ def _build(recipe: Recipe, packs_dir: Path, cache_dir: Path, choice: Choice, pro
         try:
             scratch.chmod(0o755)  # it was made for us alone; a pack is for every user of the machine
             _fill(scratch, recipe, files)
-            _sync(scratch)
+            sync(scratch)
             _move_into_place(scratch, packs_dir / recipe.name)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -167,7 +188,7 @@ def _move_into_place(built: Path, path: Path) -> None:
         shutil.rmtree(replaced)
     else:
         built.rename(path)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
 
 
 def _sweep(packs_dir: Path, name: str) -> None:
@@ -175,32 +196,3 @@ def _sweep(packs_dir: Path, name: str) -> None:
     for prefix in (SCRATCH, REPLACED):
         for left in packs_dir.glob(f"{prefix}.{name}.*"):
             shutil.rmtree(left, ignore_errors=True)
-
-
-@contextmanager
-def _alone(packs_dir: Path, name: str, progress: Progress) -> Iterator[None]:
-    """Hold the lock of one pack's builders. The system frees it when its holder ends in any way."""
-    packs_dir.mkdir(parents=True, exist_ok=True)
-    with (packs_dir / f".{name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            progress(f"waiting for another process that builds the pack {name}")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _sync(path: Path) -> None:
-    for file in path.rglob("*"):
-        if file.is_file():
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
-    _sync_directory(path)
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -91,9 +91,11 @@ class Likeness:
 
 
 @dataclass(frozen=True)
-class _Layer:
-    weight: Array  # (out, in)
-    bias: Array  # (out,)
+class Layer:
+    """`weight` (out, in), `bias` (out,)."""
+
+    weight: Array
+    bias: Array
 
     def __call__(self, x: Array) -> Array:
         return x @ self.weight.T + self.bias
@@ -104,7 +106,7 @@ class Heads:
     """The heads of one pack. Pure arithmetic: threads may share it."""
 
     cards: Mapping[str, HeadCard]
-    layers: Mapping[str, tuple[_Layer, ...]]
+    layers: Mapping[str, tuple[Layer, ...]]
     likeness: Likeness | None
     attention: AspectAttention | None = None
 
@@ -172,13 +174,11 @@ def read_heads_card(directory: Path) -> HeadsCard:
         ) from error
 
 
-def _read_layers(tensors: Mapping[str, NDArray[Any]], name: str, outputs: int) -> tuple[_Layer, ...]:
-    layers: list[_Layer] = []
+def _read_layers(tensors: Mapping[str, NDArray[Any]], name: str, outputs: int) -> tuple[Layer, ...]:
+    layers: list[Layer] = []
     while f"{name}.{len(layers)}.weight" in tensors:
         scope = f"{name}.{len(layers)}"
-        layers.append(
-            _Layer(tensors[f"{scope}.weight"].astype(np.float32), tensors[f"{scope}.bias"].astype(np.float32))
-        )
+        layers.append(Layer(tensors[f"{scope}.weight"].astype(np.float32), tensors[f"{scope}.bias"].astype(np.float32)))
     if not layers:
         raise KeyError(f"{name}.0.weight")
     if len(layers[-1].bias) != outputs:

@@ -1,6 +1,8 @@
 """A pack: a directory that holds all a classifier needs, and says by hash what it holds."""
 
 import datetime
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +23,7 @@ MODEL_DIR = "model"
 TOKENIZER_FILE = "tokenizer.json"
 HEADS_FILE = "heads.safetensors"
 FORMAT = 1
+VERSIONS = ".versions"  # the ending of the directory that holds a pack's versions
 
 
 class _Frozen(BaseModel):
@@ -31,6 +34,28 @@ class BaseCard(_Frozen):
     name: str
     licence: str
     sha256: dict[Role, Sha256]
+
+
+class Training(_Frozen):
+    """What a version's own head learnt from, and what came of it. `metrics` are shares of 1, on the data named."""
+
+    head: str
+    file: str
+    sha256: Sha256
+    rows: int
+    holdout: str
+    holdout_rows: int
+    seed: int
+    date: datetime.date
+    metrics: dict[str, float]
+
+
+class Lineage(_Frozen):
+    """What a version was made of: another version, of this pack or of the one it is a copy of, and a head trained on it."""
+
+    pack: PackName
+    version: str
+    training: Training | None = None
 
 
 class PackCard(_Frozen):
@@ -53,6 +78,7 @@ class PackCard(_Frozen):
     metrics: dict[str, dict[str, float]] = {}
     data: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    lineage: Lineage | None = None
     files: dict[str, Sha256] = Field(min_length=1)
 
 
@@ -70,6 +96,14 @@ class Pack:
     @property
     def version(self) -> str:
         return self.card.version
+
+    @property
+    def encoder_hash(self) -> str:
+        """SHA-256 of all that a text's embedding depends on: versions that share it embed alike."""
+        parts = {name: sha256 for name, sha256 in self.card.files.items() if name.startswith(f"{MODEL_DIR}/")}
+        parts[TOKENIZER_FILE] = self.card.files[TOKENIZER_FILE]
+        told = json.dumps([sorted(parts.items()), self.card.encoder.model_dump()])
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def encoder(self, replicas: int | None = None, batch_tokens: int = BATCH_TOKENS) -> Encoder:
         """A new encoder of this pack. Close it when done."""
@@ -147,6 +181,8 @@ def hashes(path: Path) -> Mapping[str, str]:
 
 
 def _mend(path: Path) -> str:
+    if path.parent.name.endswith(VERSIONS):
+        return f"go back to the version before: voxpop packs rollback {path.parent.name.removesuffix(VERSIONS)}"
     return f"delete {path} and run: voxpop packs build"
 
 

@@ -109,7 +109,8 @@ def load_recipe(name: str) -> Recipe:
     path = Path(name) if name.endswith((".yaml", ".yml")) else None
     if path is None and name not in shipped_recipes():
         raise PackError(
-            f"there is no pack {name!r}; take one of {', '.join(shipped_recipes())}, a pack's directory or a recipe's file"
+            f"there is no pack {name!r}; take one of {', '.join(shipped_recipes())}, a pack's directory or a recipe's "
+            f"file, or make it: voxpop packs copy {shipped_recipes()[0]} {name}"
         )
     try:
         text = path.read_text(encoding="utf-8") if path else (_recipes() / f"{name}.yaml").read_text(encoding="utf-8")

@@ -61,6 +61,11 @@ INSIGHT_COLUMNS: tuple[Column, ...] = (
     _insight("route", "LowCardinality(String)", lambda i: str(i.route)),
     _insight("redactions", "Map(LowCardinality(String), UInt16)", lambda i: i.redactions),
     _insight("flags", "Array(LowCardinality(String))", lambda i: list(i.flags)),
+    _insight(
+        "labels",
+        "Map(LowCardinality(String), Array(LowCardinality(String)))",
+        lambda i: {head: list(given) for head, given in i.labels.items()},
+    ),
     _insight("event_time", TIME, lambda i: i.event_time),
     _insight("ingested_at", TIME, lambda i: i.ingested_at),
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from schemas.taxonomy import load_taxonomy
 from workers.analyze.sentences import split_clauses
 from workers.settings import load_settings
-from workers.slm.build import ensure_pack
+from workers.slm.build import ensure_built
 from workers.slm.encoder import Encoder
 from workers.slm.packs import Pack
 from workers.slm.recipes import load_recipe
@@ -199,7 +199,7 @@ def main() -> None:
         parser.error(
             f"{recipe.name} has a trained encoder: python -m workers.slm.train.finetune, then .export and calibrate"
         )
-    pack = ensure_pack(arguments.pack, settings.packs_dir, settings.cache_dir)
+    pack = ensure_built(arguments.pack, settings.packs_dir, settings.cache_dir)
     with pack.encoder() as encoder:
         trainer = Trainer(pack, encoder, arguments.data, settings.cache_dir)
         trainer.sentiment()

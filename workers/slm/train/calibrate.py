@@ -17,7 +17,7 @@ from schemas.taxonomy import load_taxonomy
 from workers.analyze.aspects_by_attention import AttentionFinder
 from workers.settings import load_settings
 from workers.slm.attention import AttentionCard
-from workers.slm.build import ensure_pack
+from workers.slm.build import ensure_built
 from workers.slm.encoder import Encoder
 from workers.slm.heads import Heads
 from workers.slm.recipes import load_recipe
@@ -131,7 +131,7 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = load_settings()
     recipe = load_recipe(arguments.pack)
-    pack = ensure_pack(arguments.pack, settings.packs_dir, settings.cache_dir)
+    pack = ensure_built(arguments.pack, settings.packs_dir, settings.cache_dir)
     file = recipe.heads_dir / "card.yaml"
     card = yaml.safe_load(file.read_text(encoding="utf-8"))
     attention = pack.heads.attention

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workers.settings import load_settings
-from workers.slm.build import ensure_pack
+from workers.slm.build import ensure_built
 from workers.slm.encoder import Encoder
 from workers.slm.recipes import load_recipe
 from workers.slm.safetensors import read_safetensors, write_safetensors
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--pack", default="e5-small-multilingual", help="a recipe's name or file")
     arguments = parser.parse_args()
     settings, recipe = load_settings(), load_recipe(arguments.pack)
-    pack = ensure_pack(arguments.pack, settings.packs_dir, settings.cache_dir)
+    pack = ensure_built(arguments.pack, settings.packs_dir, settings.cache_dir)
     file = recipe.heads_dir / "heads.safetensors"
     tensors = dict(read_safetensors(file))
     with pack.encoder() as encoder:
