@@ -196,7 +196,7 @@ def test_an_update_that_crashed_takes_nothing_off_twice_after_its_token_may_be_f
 def retract_what_never_was(settings: Settings, parts: int) -> None:
     """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
     never: list[list[Any]] = [
-        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], []]
+        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0]
         for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
     ]
     with connect(settings.clickhouse) as client:

@@ -5,9 +5,9 @@ MergeTree remembers the last `non_replicated_deduplication_window` tokens a tabl
 setting `deduplicate_blocks_in_dependent_materialized_views` carries the token on into them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -16,15 +16,21 @@ from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
 from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
+from workers.store.rejudged import AT_ROWS, Rejudged, old_rows
 from workers.store.rows import (
+    CLAIM_COLUMNS,
     DEAD_LETTER_COLUMNS,
     EVENT_KEY_COLUMNS,
     INSIGHT_COLUMNS,
+    JUDGED,
     RETRACTION_COLUMNS,
     TIME,
+    WORD,
     Column,
     as_columns,
 )
+
+T = TypeVar("T")
 
 _INSERT_SETTINGS: dict[str, Any] = {
     "async_insert": 0,  # the answer must mean that the rows are there
@@ -45,6 +51,12 @@ class Writer:
         """All rows of one block into `insights` and, through its views, into every aggregate."""
         self._insert("insights", *_block(INSIGHT_COLUMNS, insights), token, lease_until)
 
+    def insert_judged_again(self, rows: Sequence[Rejudged], token: str, lease_until: datetime) -> None:
+        """Rows of one page into `insights` and, through its views, into every aggregate."""
+        names, types, columns = _block(INSIGHT_COLUMNS, [row.insight for row in rows])
+        names, types, columns = [*names, JUDGED[0]], [*types, JUDGED[1]], [*columns, [row.judged for row in rows]]
+        self._insert("insights", names, types, columns, token, lease_until)
+
     def insert_dead_letters(self, letters: Sequence[DeadLetter], token: str, lease_until: datetime) -> None:
         """All dead letters of one block."""
         self._insert("dead_letters", *_block(DEAD_LETTER_COLUMNS, letters), token, lease_until)
@@ -52,6 +64,39 @@ class Writer:
     def insert_superseded(self, versions: Sequence[StoredVersion], token: str, now: datetime) -> None:
         """Versions of events that a later message of the same block has replaced: remembered, so that a resend is known."""
         self._insert("event_keys", *_block(EVENT_KEY_COLUMNS, versions), token, ingested_at=now)
+
+    def insert_page(self, page: str, rows: Sequence[Rejudged], lease_until: datetime) -> None:
+        """A page of rows that were judged again, to be written afterwards. It is there wholly, or not at all."""
+        names, types = (
+            ["page", "source", "event_id", JUDGED[0], "insight"],
+            ["String", WORD, "String", JUDGED[1], "String"],
+        )
+        columns: list[Sequence[Any]] = [
+            [page] * len(rows),
+            [row.insight.source for row in rows],
+            [row.insight.event_id for row in rows],
+            [row.judged for row in rows],
+            [row.insight.model_dump_json() for row in rows],
+        ]
+        self._insert("pages", names, types, columns, "", lease_until)
+
+    def drop_page(self, page: str) -> None:
+        """Forgets a page that is written."""
+        self.command(f"ALTER TABLE pages DROP PARTITION '{page}'", {})
+
+    def insert_page_claims(
+        self, page: str, keys: Sequence[tuple[str, str]], until: datetime, *, released: bool = False
+    ) -> None:
+        """Claims the events (source, id) for a page, or releases its claim."""
+        names = ["source", "event_id", "page", "until", "released"]
+        columns: list[Sequence[Any]] = [list(column) for column in zip(*keys, strict=True)]
+        columns += [[page] * len(keys), [until] * len(keys), [released] * len(keys)]
+        self._insert("claims", names, [WORD, "String", "String", TIME, "Bool"], columns, "")
+
+    def insert_claims(self, updates: Sequence[StoredVersion]) -> None:
+        """Claims the events for the updates at these positions."""
+        names, types, columns = _block(CLAIM_COLUMNS, updates)
+        self._insert("claims", names, types, columns, "")
 
     def insert_retractions(
         self, rows: Sequence[Sequence[Any]], token: str, lease_until: datetime, now: datetime, reason: str = "updated"
@@ -75,17 +120,22 @@ class Writer:
 
         A delete rewrites a mask in every part it looks at and is waited for, so each looks at one month's parts alone.
         """
-        by_month: dict[int, list[StoredVersion]] = {}
-        for version in versions:
-            moment = version.event_time.astimezone(UTC)
-            by_month.setdefault(moment.year * 100 + moment.month, []).append(version)
-        for month, in_month in sorted(by_month.items()):
+        for month, in_month in sorted(_by_month(versions, lambda version: version.event_time).items()):
             for some in batched(in_month, 200):
-                for table in ("insights", "aspect_mentions"):
-                    sql = f"DELETE FROM {table} IN PARTITION {month} WHERE {AT_POSITIONS}"  # noqa: S608
-                    self._command(sql, at_positions(some))
+                self._delete(month, AT_POSITIONS, at_positions(some))
 
-    def _command(self, sql: str, parameters: dict[str, Any]) -> None:
+    def delete_judged_again(self, rows: Sequence[Rejudged]) -> None:
+        """Removes the rows whose place these have taken, and their aspect mentions. Doing so again changes nothing."""
+        for month, in_month in sorted(_by_month(rows, lambda row: row.insight.event_time).items()):
+            for some in batched(in_month, 200):
+                self._delete(month, AT_ROWS, old_rows(some))
+
+    def _delete(self, month: int, condition: str, parameters: dict[str, Any]) -> None:
+        for table in ("insights", "aspect_mentions"):
+            self.command(f"DELETE FROM {table} IN PARTITION {month} WHERE {condition}", parameters)  # noqa: S608
+
+    def command(self, sql: str, parameters: dict[str, Any]) -> None:
+        """A statement of ours that gives no rows."""
         try:
             self._client.command(sql, parameters=parameters)
         except ClickHouseError as error:
@@ -114,10 +164,19 @@ class Writer:
                 column_names=names,
                 column_type_names=types,
                 column_oriented=True,
-                settings=_INSERT_SETTINGS | {"insert_deduplication_token": token},
+                settings=_INSERT_SETTINGS | ({"insert_deduplication_token": token} if token else {}),
             )
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
+
+
+def _by_month(items: Sequence[T], time_of: Callable[[T], datetime]) -> dict[int, list[T]]:
+    """The items by the partition that their rows lie in: 202611 for November 2026."""
+    by_month: dict[int, list[T]] = {}
+    for item in items:
+        moment = time_of(item).astimezone(UTC)
+        by_month.setdefault(moment.year * 100 + moment.month, []).append(item)
+    return by_month
 
 
 def _block(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[list[str], list[str], list[list[Any]]]:
