@@ -14,6 +14,7 @@ from workers.pipeline import BlockProcessor, Worker
 from workers.salt import author_salt
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
+from workers.slm.packs import Pack
 from workers.store.connect import connect
 from workers.store.query import Reader
 from workers.store.server_clock import ServerClock
@@ -27,15 +28,20 @@ from workers.stream.topics import ensure_topics
 log = structlog.get_logger(__name__)
 
 
-def build_judge(settings: Settings) -> Judge:
-    """The judge that these settings ask for; builds the pack when it is missing. Raises `PackError`, `TaxonomyError`."""
-    pack = ensure_pack(
+def configured_pack(settings: Settings) -> Pack:
+    """The pack that these settings name, whole; built when it is missing. Raises `PackError`."""
+    return ensure_pack(
         settings.model.pack,
         settings.packs_dir,
         settings.cache_dir,
         choice=settings.model.base_source,
         progress=lambda line: log.info(line),
     )
+
+
+def build_judge(settings: Settings) -> Judge:
+    """The judge that these settings ask for; builds the pack when it is missing. Raises `PackError`, `TaxonomyError`."""
+    pack = configured_pack(settings)
     redactor = Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
     return Judge(
         pack,

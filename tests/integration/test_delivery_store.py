@@ -1,6 +1,6 @@
 """Exactly once in ClickHouse: whatever is repeated, cut off or restarted, rows and aggregates are those of one insert."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from schemas.insights import Insight
-from tests.by_hand import RememberingProducer, Rows, empty, processor, review, text_of
+from tests.by_hand import RememberingProducer, Rows, block, crash_after, empty, process, processor, review, text_of
 from workers import metrics
 from workers.chaos.proxy import Fault, FaultKind, FaultProxy
 from workers.embedded.clickhouse import EmbeddedClickHouse
@@ -16,7 +16,6 @@ from workers.settings import ClickHouseSettings, Settings, WorkerSettings
 from workers.store.connect import StoreRefused, connect
 from workers.store.migrate import migrate, shipped_migrations
 from workers.store.write import Writer
-from workers.stream.blocks import Block, Lease, Message, now_s
 
 WINDOW = 100
 
@@ -48,39 +47,6 @@ def settings(migrated: Settings) -> Settings:
 @pytest.fixture
 def rows(settings: Settings) -> Rows:
     return Rows(settings)
-
-
-def block(first: int, end: int, values: dict[int, bytes] | None = None, *, repeated: bool = False) -> Block:
-    """A block that has just been declared. Its messages are `values`, or the reviews of its offsets."""
-    held = {offset: review(offset) for offset in range(first, end)} if values is None else values
-    messages = tuple(Message(offset, b"key", value) for offset, value in sorted(held.items()))
-    return Block("reviews", "topic-id", 0, first, end, messages, 1, repeated, Lease(now_s()))
-
-
-def process(settings: Settings, *blocks: Block) -> RememberingProducer:
-    """Each block by a worker that has just been started. What it produced."""
-    producer = RememberingProducer()
-    for each in blocks:
-        assert processor(settings, producer).process([each]) == [each]
-    return producer
-
-
-class Crash(Exception):
-    """The worker dies here."""
-
-
-def crash_after(settings: Settings, crashing: Block, step: str) -> None:
-    """Processes the block in a worker that dies once it has done this step of the writer's."""
-    dying = processor(settings, RememberingProducer())
-    does: Callable[..., None] = getattr(dying._writer, step)
-
-    def does_and_dies(*arguments: object) -> None:
-        does(*arguments)
-        raise Crash
-
-    setattr(dying._writer, step, does_and_dies)
-    with pytest.raises(Crash):
-        dying.process([crashing])
 
 
 @pytest.mark.parametrize("kind", [FaultKind.TOO_MANY_PARTS, FaultKind.TOO_MANY_PARTS_AFTER])

@@ -40,6 +40,7 @@ JOINING = {
     "workers.pipeline",
     "workers.block_result",
     "workers.worker",
+    "workers.reprocess",
     "workers.alerts",
     "workers.digests",
     "workers.cli",

@@ -19,7 +19,7 @@ about to do before it looks at what the other does, so at least one of the two s
 - A worker *claims* the events that its blocks update before it reads their old rows. Then it waits while a page that may
   hold one of them is being chosen, and writes those that are staged. The old rows that it reads then are the last ones.
 - A page claims its events, for `CLAIM_S` by ClickHouse's clock, before it is staged. Then events that a worker has claimed
-  in a block that is not finished are left out, and so are those of which an update has taken figures off; the rows are
+  in a block that is not finished are left out, and so are rows whose figures an update has taken off; then the rows are
   looked at again, and those that are no longer what was judged are left out. The rest is staged while the claim lasts (as
   with a block's lease, a constraint of the table refuses it later), and the claim is released.
 - Two pages of two programs that see each other's claims both step back, and try again after a while.
@@ -99,11 +99,13 @@ class Pages:
         ]
 
     def unchanged(self, rows: Sequence[Rejudged]) -> list[Rejudged]:
-        """Those whose old row is there, and not on its way out: no update has taken its figures off."""
+        """Those whose old row is there."""
         found = self._rows_in("insights", rows, old_rows)
-        updated = self._reader.retracted({EventKey(row.insight.source, row.insight.event_id) for row in rows})
-        gone = {(p.topic, p.topic_id, p.partition, p.offset) for p in updated}
-        return [row for row in rows if row.old_row in found and row.row[:4] not in gone]
+        return [row for row in rows if row.old_row in found]
+
+    def taken_off(self, keys: Collection[EventKey]) -> set[Position]:
+        """Where rows of these events lay or still lie that updates have taken off the aggregates."""
+        return self._reader.retracted(keys)
 
     def stage(self, page: str, rows: Sequence[Rejudged], until: datetime) -> None:
         """From now on the page will be written, by whoever comes next. Raises `LeaseEnded` when `until` has passed."""
