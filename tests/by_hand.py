@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -187,6 +188,22 @@ def crash_after(settings: Settings, crashing: Block, step: str) -> None:
     setattr(dying._writer, step, does_and_dies)
     with pytest.raises(Crash):
         dying.process([crashing])
+
+
+def retract_what_never_was(settings: Settings, parts: int) -> None:
+    """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
+    never: list[list[Any]] = [
+        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0]
+        for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
+    ]
+    with connect(settings.clickhouse) as client:
+        writer, now = Writer(client, settings.clickhouse), datetime.now(UTC)
+        writer.insert_retractions(never, "filler", now + timedelta(minutes=5), now)
+        client.command(
+            "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
+            " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
+            settings={"max_partitions_per_insert_block": 0},
+        )
 
 
 class HandWorker:

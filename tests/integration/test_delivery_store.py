@@ -2,20 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from schemas.insights import Insight
-from tests.by_hand import RememberingProducer, Rows, block, crash_after, empty, process, processor, review, text_of
+from tests.by_hand import (
+    RememberingProducer,
+    Rows,
+    block,
+    crash_after,
+    empty,
+    process,
+    processor,
+    retract_what_never_was,
+    review,
+    text_of,
+)
 from workers import metrics
 from workers.chaos.proxy import Fault, FaultKind, FaultProxy
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.settings import ClickHouseSettings, Settings, WorkerSettings
 from workers.store.connect import StoreRefused, connect
 from workers.store.migrate import migrate, shipped_migrations
-from workers.store.write import Writer
 
 WINDOW = 100
 
@@ -157,22 +165,6 @@ def test_an_update_that_crashed_takes_nothing_off_twice_after_its_token_may_be_f
     for _ in range(2):
         process(settings, block(5, 7, values, repeated=True))
     rows.assert_are({f"e-{n}": text_of(n) for n in (0, 2, 3, 4, 6)} | {"e-1": "I hate the sound now"})
-
-
-def retract_what_never_was(settings: Settings, parts: int) -> None:
-    """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
-    never: list[list[Any]] = [
-        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0]
-        for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
-    ]
-    with connect(settings.clickhouse) as client:
-        writer, now = Writer(client, settings.clickhouse), datetime.now(UTC)
-        writer.insert_retractions(never, "filler", now + timedelta(minutes=5), now)
-        client.command(
-            "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
-            " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
-            settings={"max_partitions_per_insert_block": 0},
-        )
 
 
 def test_an_update_in_another_partition_outlives_the_repetition_of_what_it_replaced(
