@@ -2,12 +2,15 @@
 
 import json
 import re
+import shutil
+import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -15,6 +18,7 @@ import pytest
 
 from schemas.insights import Position
 from tests.by_hand import (
+    HandWorker,
     RememberingProducer,
     Rows,
     WordJudge,
@@ -28,12 +32,16 @@ from tests.by_hand import (
     text_of,
     wait_until,
 )
+from tests.integration.conftest import Voxpop
 from workers import failpoints, metrics, reprocess
 from workers.analyze.judge import Judge
+from workers.chaos.verdict import _RECOUNTS
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.failpoints import PAGE_FAILPOINTS, Fault
 from workers.reprocess import Finished, Reprocess, Tally
 from workers.settings import ClickHouseSettings, Settings, WorkerSettings
+from workers.slm.packs import read_card, write_card
+from workers.stack import Stack
 from workers.store import pages as pages_module
 from workers.store.connect import connect
 from workers.store.migrate import migrate
@@ -43,6 +51,9 @@ from workers.store.selection import PackVersion, SelectedRows, Selection
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
 from workers.stream.blocks import now_s
+from workers.stream.finished import FinishedBlocks
+from workers.stream.produce import Outgoing
+from workers.stream.topics import ensure_topics
 
 WINDOW = 100
 COUNT, PAGE = 12, 4  # a page a month
@@ -392,7 +403,7 @@ def process_pausing(settings: Settings, step: str, meanwhile: Callable[[], Tally
 def test_an_update_waits_while_a_page_is_being_chosen(settings: Settings, rows: Rows, frozen: str) -> None:
     """The program stands still when it has looked at everything and is about to stage."""
     process(settings, block(0, COUNT))
-    reprocess_run = reprocessing(settings)
+    reprocess_run = reprocessing(settings, finished=below(COUNT))
     stage, worker = (
         reprocess_run._pages.stage,
         threading.Thread(target=process, args=(settings, block(COUNT, COUNT + 4, UPDATES))),
@@ -422,7 +433,7 @@ def test_live_workers_and_two_runs_at_once(settings: Settings, rows: Rows) -> No
     texts = {f"e-{n}": text_of(n) for n in numbers}
     process(settings, block(0, 24))
     stream = []
-    for turn in range(6):
+    for turn in range(3):
         first = 24 + 5 * turn
         values = {first: review(turn)}
         for i in range(1, 5):
@@ -464,3 +475,78 @@ def test_two_runs_at_once_judge_no_row_twice(settings: Settings, rows: Rows) -> 
     assert sum(tally.rejudged for tally in tallies) == COUNT
     assert_judged_by_the_newer(rows, EVENTS)
     assert rows.select("SELECT DISTINCT judged FROM insights") == [(1,)]
+
+
+# --- the command, with the real pack -----------------------------------------------------------------------------------
+
+
+def test_finished_blocks_are_those_that_the_group_has_committed(stack: Stack) -> None:
+    topic = "reprocess.finished"
+    kafka = stack.settings.kafka.model_copy(update={"topics": (topic,), "group_id": "reprocess", "partitions": 1})
+    alone = stack.settings.model_copy(update={"kafka": kafka})
+    ensure_topics(kafka)
+    worker = HandWorker(alone)
+    try:
+        wait_until(lambda: worker.owns(1), "the partition")
+        worker.producer.send_all([Outgoing(topic, b"key", review(n, event_id=f"finished-{n}")) for n in range(3)])
+        (declared,) = worker.declare()
+        positions = [
+            Position(topic=topic, topic_id=declared.topic_id, partition=0, offset=offset)
+            for offset in range(declared.first, declared.end + 1)
+        ]
+        elsewhere = positions[0].model_copy(update={"topic_id": "of a topic that is gone"})
+        with closing(FinishedBlocks(kafka)) as finished:
+            assert finished.among([*positions, elsewhere]) == {elsewhere}
+            worker.consumer.settle([declared], ())
+            assert finished.among([*positions, elsewhere]) == {*positions[:-1], elsewhere}
+    finally:
+        worker.close()
+
+
+def test_the_command_judges_the_sample_stream_again_and_back(
+    sample: Stack, environment: dict[str, str], voxpop: Voxpop, tmp_path: Path
+) -> None:
+    """Another version is the same pack in a directory of its own, so all that it says is the same but its name."""
+    most = "SELECT product FROM insights GROUP BY 1 ORDER BY count() DESC LIMIT 1"
+    (product,) = next(iter(sample.reader.select(most).result_rows))
+    said = (
+        "SELECT * EXCEPT (pack_version, judged, lease_until) FROM insights"
+        f" WHERE product = '{product}' AND source != 'test' ORDER BY ALL"
+    )
+    (version,) = next(iter(sample.reader.select("SELECT any(pack_version) FROM insights").result_rows))
+    before = sample.reader.select(said).result_rows
+    other = tmp_path / "another"
+    shutil.copytree(Path(".voxpop/packs") / Settings().model.pack, other)
+    card = read_card(other)
+    write_card(other, card.model_copy(update={"version": f"{version}-again"}))
+    newer = environment | {"VOXPOP_MODEL__PACK": str(other)}
+    words = ("reprocess", "--since", "2000-01-01", "--product", str(product), "--json")
+
+    def versions() -> set[str]:
+        sql = f"SELECT DISTINCT pack_version FROM insights WHERE product = '{product}'"
+        return {str(row[0]) for row in sample.reader.select(sql).result_rows}
+
+    dry = voxpop(*words, "--dry-run", environment=newer, timeout_s=200)
+    assert json.loads(dry.stdout.splitlines()[-1])["total"] >= len(before)
+    assert versions() == {version}
+    killed = voxpop(*words, environment=newer | {"VOXPOP_FAILPOINTS": "page-inserted=kill"}, timeout_s=200)
+    assert killed.returncode == -signal.SIGKILL
+    done = voxpop(*words, environment=newer, timeout_s=200)
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout.splitlines()[-1])
+    assert counts["completed"] + counts["rejudged"] >= len(before)
+    assert counts["completed"] > 0
+    assert (versions(), counts["left"], counts["unjudged"]) == ({f"{version}-again"}, 0, 0)
+    assert sample.reader.select(said).result_rows == before
+    back = voxpop(*words, environment=environment, timeout_s=200)
+    assert back.returncode == 0, back.stderr
+    assert versions() == {version}
+    assert sample.reader.select(said).result_rows == before
+    for aggregate, recount in _RECOUNTS.values():
+        assert sorted(sample.reader.select(aggregate).result_rows) == sorted(sample.reader.select(recount).result_rows)
+
+
+def test_wrong_dates_are_one_line_and_wrong_use(voxpop: Voxpop, environment: dict[str, str]) -> None:
+    for words in (["--since", "soon"], ["--since", "2026-02-01", "--until", "2026-01-01"], []):
+        ran = voxpop("reprocess", *words, environment=environment)
+        assert (ran.returncode, len(ran.stderr.splitlines())) == (2, 1), ran.stderr
