@@ -441,14 +441,14 @@ def test_live_workers_and_two_runs_at_once(settings: Settings, rows: Rows) -> No
             number = (7 * turn + 13 * i) % 24
             texts[f"e-{number}"] = f"I love the sound and the colour now, {turn} {number}"
             values[first + i] = review(number, texts[f"e-{number}"])
-        stream += [block(first, first + 5, values), block(first, first + 5, values, repeated=True)]
+        stream += [(first, values, repeated) for repeated in (False, True)]
 
     committed = [24]
 
     def work() -> None:
-        for each in stream:
-            process(settings, each)
-            committed[0] = max(committed[0], each.end if each.repeated else each.first)
+        for first, values, repeated in stream:  # a block is made when its turn comes: its lease runs from then
+            process(settings, block(first, first + 5, values, repeated=repeated))
+            committed[0] = first + 5 if repeated else first
 
     def finished(positions: Collection[Position]) -> set[Position]:
         return below(committed[0])(positions)
