@@ -3,9 +3,12 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
+
+import pytest
 
 from schemas.events import Event
 from schemas.insights import Analysis, AspectMention, Evidence, Sentiment, SentimentLabel
@@ -20,7 +23,7 @@ from workers.store.connect import connect
 from workers.store.query import Reader
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
-from workers.stream.blocks import Block, now_s
+from workers.stream.blocks import Block, Lease, Message, now_s
 from workers.stream.consume import BlockConsumer
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
@@ -31,36 +34,43 @@ _ASPECT = re.compile(r"battery|price|sound")
 
 
 class WordJudge:
-    """Stands in for the models where only the way of the rows is tested: the tone is a word, an aspect is its name."""
+    """Stands in for the models where only the way of the rows is tested: the tone is a word, an aspect is its name.
+
+    Another version may know other words.
+    """
+
+    def __init__(
+        self, version: str = "1", tones: Mapping[str, SentimentLabel] = _TONES, aspects: re.Pattern[str] = _ASPECT
+    ) -> None:
+        self._version, self._tones, self._aspects = version, tones, aspects
 
     def disguise(self, event: Event) -> SafeEvent:
         return disguise(event, Redactor(), b"salt")
 
     def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
-        return [_analysis(event.text) for event in events]
+        return [self._analysis(event.text) for event in events]
 
-
-def _analysis(text: str) -> Analysis:
-    label = next((tone for word, tone in _TONES.items() if word in text), "neutral")
-    sentiment = Sentiment(label=label, score={"positive": 0.5, "negative": -0.5}.get(label, 0.0), confidence=0.9)
-    aspects = tuple(
-        AspectMention(
-            aspect=found[0],
-            sentiment=label,
-            confidence=0.9,
-            evidence=Evidence(start=found.start(), end=found.end()),
+    def _analysis(self, text: str) -> Analysis:
+        label = next((tone for word, tone in self._tones.items() if word in text), "neutral")
+        sentiment = Sentiment(label=label, score={"positive": 0.5, "negative": -0.5}.get(label, 0.0), confidence=0.9)
+        aspects = tuple(
+            AspectMention(
+                aspect=found[0],
+                sentiment=label,
+                confidence=0.9,
+                evidence=Evidence(start=found.start(), end=found.end()),
+            )
+            for found in self._aspects.finditer(text)
         )
-        for found in _ASPECT.finditer(text)
-    )
-    return Analysis(
-        text=text,
-        language="en",
-        sentiment=sentiment,
-        aspects=aspects,
-        intents=("other",),
-        pack="words",
-        pack_version="1",
-    )
+        return Analysis(
+            text=text,
+            language="en",
+            sentiment=sentiment,
+            aspects=aspects,
+            intents=("other",),
+            pack="words",
+            pack_version=self._version,
+        )
 
 
 def text_of(number: int) -> str:
@@ -145,6 +155,55 @@ def processor(settings: Settings, producer: AcknowledgedProducer | RememberingPr
         cast(AcknowledgedProducer, producer),
         ServerClock(reading, settings.clickhouse, now_s),
     )
+
+
+def block(first: int, end: int, values: dict[int, bytes] | None = None, *, repeated: bool = False) -> Block:
+    """A block that has just been declared. Its messages are `values`, or the reviews of its offsets."""
+    held = {offset: review(offset) for offset in range(first, end)} if values is None else values
+    messages = tuple(Message(offset, b"key", value) for offset, value in sorted(held.items()))
+    return Block("reviews", "topic-id", 0, first, end, messages, 1, repeated, Lease(now_s()))
+
+
+def process(settings: Settings, *blocks: Block) -> RememberingProducer:
+    """Each block by a worker that has just been started. What it produced."""
+    producer = RememberingProducer()
+    for each in blocks:
+        assert processor(settings, producer).process([each]) == [each]
+    return producer
+
+
+class Crash(Exception):
+    """The worker dies here."""
+
+
+def crash_after(settings: Settings, crashing: Block, step: str) -> None:
+    """Processes the block in a worker that dies once it has done this step of the writer's."""
+    dying = processor(settings, RememberingProducer())
+    does: Callable[..., None] = getattr(dying._writer, step)
+
+    def does_and_dies(*arguments: object) -> None:
+        does(*arguments)
+        raise Crash
+
+    setattr(dying._writer, step, does_and_dies)
+    with pytest.raises(Crash):
+        dying.process([crashing])
+
+
+def retract_what_never_was(settings: Settings, parts: int) -> None:
+    """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
+    never: list[list[Any]] = [
+        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0]
+        for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
+    ]
+    with connect(settings.clickhouse) as client:
+        writer, now = Writer(client, settings.clickhouse), datetime.now(UTC)
+        writer.insert_retractions(never, "filler", now + timedelta(minutes=5), now)
+        client.command(
+            "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
+            " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
+            settings={"max_partitions_per_insert_block": 0},
+        )
 
 
 class HandWorker:

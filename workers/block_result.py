@@ -99,6 +99,12 @@ def version_of(block: Block, message: Message, event: SafeEvent) -> StoredVersio
     return StoredVersion(event.source, event.event_id, position, event.content_hash, event.product, event.event_time)
 
 
+def updates_of(result: BlockResult) -> list[StoredVersion]:
+    """The versions in a sorted block that take the place of stored ones."""
+    replaced = {EventKey(version.source, version.event_id) for version in result.replaced}
+    return [version_of(result.block, message, event) for message, event in result.events if key_of(event) in replaced]
+
+
 def _versions_before(result: BlockResult, offset: int, stored: Sequence[StoredVersion]) -> list[StoredVersion]:
     """The stored versions of a message's event that came before it. A repeated block's own earlier rows did not; and when
     a newer version (of another partition) has replaced the message's own row already, none did that still counts."""

@@ -289,6 +289,31 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def reprocess(
+    since: Annotated[str, typer.Option(metavar="DATE", help="Events from this day on, or moment; UTC if no zone.")],
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Events before this day, or moment.")] = None,
+    product: Annotated[str | None, typer.Option(help="Only this product's.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only this source's.")] = None,
+    version_not: Annotated[
+        str | None, typer.Option("--pack-version-not", metavar="V", help="Leave rows of this version alone, too.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how many rows, by pack; change none.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Judge stored texts again with the configured pack: rows and aggregates follow, each event still counts once.
+
+    Rows that this very pack and version has judged are left alone, so it may be stopped, killed and run again at any
+    time, beside live workers too. With --json the last line is a document of counts.
+
+    Example: voxpop reprocess --since 2026-06-01 --product "My Phone"
+    """
+    from workers.commands.reprocess import ReprocessRequest, show_reprocess
+
+    request = ReprocessRequest.parse(since, until, product, source, version_not, dry_run=dry_run)
+    show_reprocess(_settings(), request, out, err, as_json=as_json)
+
+
+@app.command()
 def chaos(
     broker: Annotated[str, typer.Option(help="embedded, or kafka: Apache Kafka from `make kafka-jars`.")] = "embedded",
     faults: Annotated[int, typer.Option(min=1, max=10_000, help="How many faults.")] = 50,

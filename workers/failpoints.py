@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from workers.errors import UsageError
 
 VARIABLE = "VOXPOP_FAILPOINTS"
-FAILPOINTS = (
+WORKER_FAILPOINTS = (
     "polled",  # messages are in the buffers
     "declared",  # the coordinator has the block's range, ClickHouse nothing
     "classified",  # judged, not inserted
@@ -25,6 +25,14 @@ FAILPOINTS = (
     "rebalancing",  # partitions came or went
     "stopping",  # told to stop, a batch in hand
 )
+PAGE_FAILPOINTS = (
+    "page-claimed",  # rows were judged again, their events are claimed
+    "page-staged",  # the page is to be written, by whoever comes next
+    "page-retracted",  # the old figures are off the aggregates
+    "page-inserted",  # the new rows are in, beside the old ones
+    "page-deleted",  # the old rows are gone, the page is there still
+)
+FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

@@ -26,11 +26,12 @@ from schemas.events import InvalidMessage, Reason, decode_json, unknown_fields, 
 from schemas.insights import Position
 from workers import metrics
 from workers.analyze.judge import Judge
-from workers.block_result import BlockResult, insight_of, key_of, place_of, sort_out, version_of
+from workers.block_result import BlockResult, insight_of, key_of, place_of, sort_out, updates_of, version_of
 from workers.failpoints import failpoint
 from workers.settings import Settings
 from workers.store.connect import StoreUnavailable
-from workers.store.query import EventKey, Reader
+from workers.store.pages import Pages
+from workers.store.query import TOKENS_TRUSTED, EventKey, Reader
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
 from workers.stream.bad_share import BadShare
@@ -44,8 +45,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.02
+CHOSEN_S = 0.02  # between two looks at a page that is being chosen
 RENEWED_AT = 1 / 3  # of a lease's time: two renewals may fail before it ends
-TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being written meanwhile count too
 POSITION_HEADER = "voxpop-position"  # of an insight in its topic: a reader that has seen it has seen the insight
 STUCK_AFTER_S = 60.0  # the Kafka thread comes round many times a second; when it does not, something hangs
 
@@ -76,6 +77,7 @@ class BlockProcessor:
         self._writer = writer
         self._producer = producer
         self._clock = clock
+        self._pages = Pages(reader, writer, clock, settings.clickhouse)
         self._bad_share = BadShare(settings.worker)
         self.stopping = threading.Event()
 
@@ -94,6 +96,7 @@ class BlockProcessor:
         for result in results:
             self._bad_share.note(result.block, [letter.position.offset for letter in result.letters])
         with metrics.STAGE_SECONDS.labels("insert").time():
+            self._claim_updates(results)
             kept = [result for result in results if self._write(result)]
             self._remove_replaced(kept)
         failpoint("inserted")
@@ -147,6 +150,20 @@ class BlockProcessor:
                 else:
                     result.insights.append(insight_of(result.block, message, event, analysis, now))
 
+    def _claim_updates(self, results: Sequence[BlockResult]) -> None:
+        """From here on nobody else changes the rows that updates are to replace: no page of `voxpop reprocess` is about to
+        be staged with them, and those that are staged have been written. See `workers/store/pages.py`."""
+        updates = [update for result in results for update in updates_of(result)]
+        if not updates:
+            return
+        keys = {EventKey(update.source, update.event_id) for update in updates}
+        self._until_done("claim", lambda: self._pages.claim_updates(updates))
+        while self._until_done("claim", lambda: self._pages.being_chosen(keys)):
+            if self.stopping.wait(CHOSEN_S):
+                raise Stopped
+        for page in self._until_done("claim", lambda: self._pages.staged_with(keys)):
+            self._until_done("claim", lambda page=page: self._pages.complete(page))  # type: ignore[misc]
+
     def _write(self, result: BlockResult) -> bool:
         """Whether the block is in ClickHouse, wholly; not when its partition was lost.
 
@@ -185,6 +202,7 @@ class BlockProcessor:
 
         Dead letters are told by their position. So are insights once the tables have taken so many parts since that they
         may have forgotten the token; until then the token decides, since it also completes views that a crash left out.
+        Rows that were judged again since have left the parts that the token is remembered with.
         """
         block, window = result.block, self._settings.clickhouse.deduplication_window
         first = Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=block.first)
@@ -193,6 +211,7 @@ class BlockProcessor:
         )
         stored = self._until_done("resends", lambda: self._reader.stored_offsets("insights", first, block.end))
         replaced = {p.offset for p in result.retracted if block.covers(*place_of(p))}
+        result.inserted |= self._until_done("resends", lambda: self._reader.rejudged_offsets(first, block.end))
         if not stored:
             result.inserted |= replaced
             return

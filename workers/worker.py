@@ -36,7 +36,7 @@ def build_redactor(settings: Settings) -> Redactor:
     return Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
 
 
-def build_judge(settings: Settings, *, follow: bool = False) -> Judge:
+def build_judge(settings: Settings, *, follow: bool = False) -> RoutedJudge:
     """The judge that these settings ask for; builds packs that are missing. Each pack is loaded once, however many routes
     lead to it. `follow` takes up promotions while it runs.
 

@@ -17,6 +17,7 @@ from workers.store.rows import (
     DEAD_LETTER_COLUMNS,
     EVENT_KEY_COLUMNS,
     INSIGHT_COLUMNS,
+    JUDGED,
     RETRACTION_COLUMNS,
     Column,
 )
@@ -104,8 +105,11 @@ def types(client: Client, table: str) -> dict[str, str]:
 def test_the_writer_names_every_column_of_its_table_in_the_tables_own_type(
     store: tuple[Client, ClickHouseSettings], table: str, columns: tuple[Column, ...]
 ) -> None:
-    lease = ("lease_until", "DateTime64(3, 'UTC')")  # the one column that is the block's, not the row's
-    assert [(column.name, column.type) for column in columns] + [lease] == list(types(store[0], table).items())
+    lease = ("lease_until", "DateTime64(3, 'UTC')")  # the block's, not the row's
+    ours = (
+        [lease, JUDGED] if table == "insights" else [lease]
+    )  # the second tells a row from the one whose place it took
+    assert [(column.name, column.type) for column in columns] + ours == list(types(store[0], table).items())
 
 
 def test_what_is_taken_off_the_aggregates_has_the_columns_that_they_are_made_of(
@@ -164,6 +168,7 @@ def test_every_field_of_an_insight_is_read_back_as_it_was_written(store: tuple[C
         )
     ]
     assert row.pop("lease_until").replace(tzinfo=UTC) == LATER.replace(microsecond=LATER.microsecond // 1000 * 1000)
+    assert row.pop("judged") == 0
     sentiment = Sentiment(
         label=row.pop("sentiment"), score=row.pop("sentiment_score"), confidence=row.pop("sentiment_confidence")
     )

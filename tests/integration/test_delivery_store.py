@@ -2,23 +2,30 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from schemas.insights import Insight
-from tests.by_hand import RememberingProducer, Rows, empty, processor, review, text_of
+from tests.by_hand import (
+    RememberingProducer,
+    Rows,
+    block,
+    crash_after,
+    empty,
+    process,
+    processor,
+    retract_what_never_was,
+    review,
+    text_of,
+)
 from workers import metrics
 from workers.chaos.proxy import Fault, FaultKind, FaultProxy
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.settings import ClickHouseSettings, Settings, WorkerSettings
 from workers.store.connect import StoreRefused, connect
 from workers.store.migrate import migrate, shipped_migrations
-from workers.store.write import Writer
-from workers.stream.blocks import Block, Lease, Message, now_s
 
 WINDOW = 100
 
@@ -50,39 +57,6 @@ def settings(migrated: Settings) -> Settings:
 @pytest.fixture
 def rows(settings: Settings) -> Rows:
     return Rows(settings)
-
-
-def block(first: int, end: int, values: dict[int, bytes] | None = None, *, repeated: bool = False) -> Block:
-    """A block that has just been declared. Its messages are `values`, or the reviews of its offsets."""
-    held = {offset: review(offset) for offset in range(first, end)} if values is None else values
-    messages = tuple(Message(offset, b"key", value) for offset, value in sorted(held.items()))
-    return Block("reviews", "topic-id", 0, first, end, messages, 1, repeated, Lease(now_s()))
-
-
-def process(settings: Settings, *blocks: Block) -> RememberingProducer:
-    """Each block by a worker that has just been started. What it produced."""
-    producer = RememberingProducer()
-    for each in blocks:
-        assert processor(settings, producer).process([each]) == [each]
-    return producer
-
-
-class Crash(Exception):
-    """The worker dies here."""
-
-
-def crash_after(settings: Settings, crashing: Block, step: str) -> None:
-    """Processes the block in a worker that dies once it has done this step of the writer's."""
-    dying = processor(settings, RememberingProducer())
-    does: Callable[..., None] = getattr(dying._writer, step)
-
-    def does_and_dies(*arguments: object) -> None:
-        does(*arguments)
-        raise Crash
-
-    setattr(dying._writer, step, does_and_dies)
-    with pytest.raises(Crash):
-        dying.process([crashing])
 
 
 @pytest.mark.parametrize("kind", [FaultKind.TOO_MANY_PARTS, FaultKind.TOO_MANY_PARTS_AFTER])
@@ -219,22 +193,6 @@ def test_an_update_that_crashed_takes_nothing_off_twice_after_its_token_may_be_f
     for _ in range(2):
         process(settings, block(5, 7, values, repeated=True))
     rows.assert_are({f"e-{n}": text_of(n) for n in (0, 2, 3, 4, 6)} | {"e-1": "I hate the sound now"})
-
-
-def retract_what_never_was(settings: Settings, parts: int) -> None:
-    """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
-    never: list[list[Any]] = [
-        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], []]
-        for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
-    ]
-    with connect(settings.clickhouse) as client:
-        writer, now = Writer(client, settings.clickhouse), datetime.now(UTC)
-        writer.insert_retractions(never, "filler", now + timedelta(minutes=5), now)
-        client.command(
-            "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
-            " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
-            settings={"max_partitions_per_insert_block": 0},
-        )
 
 
 def test_an_update_in_another_partition_outlives_the_repetition_of_what_it_replaced(

@@ -46,6 +46,7 @@ JOINING = {
     "workers.block_result",
     "workers.worker",
     "workers.live_pack",
+    "workers.reprocess",
     "workers.alerts",
     "workers.digests",
     "workers.cli",

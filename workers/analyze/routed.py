@@ -10,7 +10,10 @@ from workers.analyze.redact import Redactor, redact_identifier
 
 
 class RequestJudge(Protocol):
-    """Anything that answers requests in order, and ends when it is closed."""
+    """Anything that answers requests in order, and ends when it is closed. Its pack has a name and a version."""
+
+    name: str
+    version: str
 
     def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
         """One analysis a request, in order; None where no model could judge the text."""
@@ -56,6 +59,16 @@ class RoutedJudge(Judge):
         """Ends every judge, once."""
         for judge in {id(judge): judge for judge in (self._default, *(r.judge for r in self._routes))}.values():
             judge.close()
+
+    @property
+    def served(self) -> tuple[str, str]:
+        """Name and version of the pack that judges what no route fits."""
+        return self._default.name, self._default.version
+
+    @property
+    def routes(self) -> tuple[tuple[str | None, str | None, tuple[str, str]], ...]:
+        """Product and source as they are stored, and name and version of the pack that judges them; the first that fits."""
+        return tuple((r.product, r.source, (r.judge.name, r.judge.version)) for r in self._routes)
 
     def _judge_of(self, request: Request) -> RequestJudge:
         return next((route.judge for route in self._routes if route.fits(request)), self._default)

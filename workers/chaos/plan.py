@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from workers.chaos.proxy import FaultKind
-from workers.failpoints import FAILPOINTS
+from workers.failpoints import WORKER_FAILPOINTS
 
 SESSION_S = 3.0  # the group's session timeout in a chaos run
 
@@ -33,7 +33,7 @@ _WEIGHTS = {
     Kind.KILL_BROKER: 1,
     Kind.NETWORK: 9,
 }
-_PLACES = tuple(name for name in FAILPOINTS if name != "stopping")  # passed when told to stop: SCALE_UP meets it
+_PLACES = tuple(name for name in WORKER_FAILPOINTS if name != "stopping")  # passed when told to stop: SCALE_UP meets it
 
 
 @dataclass(frozen=True, slots=True)

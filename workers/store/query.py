@@ -15,6 +15,8 @@ from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
 from workers.store.rows import RETRACTION_COLUMNS
 
+TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being written meanwhile count too
+REJUDGED = "rejudged"  # why figures were taken off, when not for an update: the same version was judged again
 _ALL = 2**63 - 1
 T = TypeVar("T")
 
@@ -80,6 +82,11 @@ class Reader:
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
 
+    def rows(self, sql: str, parameters: dict[str, Any]) -> list[Sequence[Any]]:
+        """The rows of a SELECT of ours."""
+        with self._explained():
+            return list(self._client.query(sql, parameters=parameters).result_rows)
+
     def stored_versions(self, keys: Collection[EventKey], window_days: int) -> dict[EventKey, list["StoredVersion"]]:
         """Every version of these events that came in the last `window_days` days; absent when none did."""
         found: dict[EventKey, list[StoredVersion]] = {}
@@ -88,7 +95,7 @@ class Reader:
         for some in batched(sorted(keys), 500):
             with self._explained():
                 rows = self._client.query(
-                    "SELECT source, event_id, topic, topic_id, partition, offset, content_hash, product, event_time"
+                    "SELECT DISTINCT source, event_id, topic, topic_id, partition, offset, content_hash, product, event_time"
                     " FROM event_keys WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}"
                     " AND ingested_at > now() - toIntervalDay({days:UInt32})",
                     parameters={"keys": [tuple(key) for key in some], "days": window_days},
@@ -112,14 +119,14 @@ class Reader:
         return found
 
     def retracted(self, keys: Collection[EventKey]) -> set[Position]:
-        """Where the rows of these events lay whose figures have been taken off the aggregates."""
+        """Where the rows of these events lay that updates have taken off the aggregates."""
         found: set[Position] = set()
         for some in batched(sorted(keys), 500):
             with self._explained():
                 rows = self._client.query(
                     "SELECT topic, topic_id, partition, offset FROM retractions"
-                    " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}",
-                    parameters={"keys": [tuple(key) for key in some]},
+                    " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))} AND reason != {rejudged:String}",
+                    parameters={"keys": [tuple(key) for key in some], "rejudged": REJUDGED},
                 ).result_rows
             found |= {Position(topic=t, topic_id=i, partition=p, offset=o) for t, i, p, o in rows}
         return found
@@ -141,9 +148,18 @@ class Reader:
             ).result_rows
         return {int(row[0]) for row in rows}
 
+    def rejudged_offsets(self, first: Position, end: int) -> set[int]:
+        """Which offsets in [`first.offset`, `end`) of a partition have a row that was judged again."""
+        rows = self.rows(
+            "SELECT offset FROM insights WHERE topic = {topic:String} AND topic_id = {topic_id:String} AND judged > 0"
+            " AND partition = {partition:UInt32} AND offset >= {offset:UInt64} AND offset < {end:UInt64}",
+            {**dict(first), "end": end},
+        )
+        return {int(row[0]) for row in rows}
+
     def parts_inserted_since(self, first: Position, end: int) -> int:
         """How many parts the tables have been given since the rows of [`first.offset`, `end`) of a partition came in."""
-        return self._parts_since(
+        return self.parts_since(
             "SELECT min(ingested_at) FROM insights WHERE topic = {topic:String} AND topic_id = {topic_id:String}"
             " AND partition = {partition:UInt32} AND offset >= {first:UInt64} AND offset < {end:UInt64}",
             {
@@ -157,20 +173,22 @@ class Reader:
 
     def parts_retracted_since(self, versions: Collection["StoredVersion"]) -> int:
         """How many parts the tables have been given since the first of these versions was taken off the aggregates."""
-        moment = f"SELECT min(retracted_at) FROM retractions WHERE {AT_POSITIONS}"  # noqa: S608
-        return max(self._parts_since(moment, at_positions(some)) for some in batched(versions, 200))
+        moment = f"SELECT min(retracted_at) FROM retractions WHERE reason != '{REJUDGED}' AND {AT_POSITIONS}"  # noqa: S608
+        return max(self.parts_since(moment, at_positions(some)) for some in batched(versions, 200))
 
-    def _parts_since(self, moment: str, parameters: dict[str, Any]) -> int:
+    def parts_since(self, moment: str, parameters: dict[str, Any]) -> int:
         """A block gives a part for each month its rows fall into, and so do its retractions: the aggregates, which both
         feed, remember the tokens of both. Inserts are told by partition and time, from the keys and the retractions,
-        which stay when an update removes a row."""
+        which stay when an update removes a row. Rows that were judged again keep their time of ingestion, so that their
+        insert is told by its retractions, which are then counted twice."""
         with self._explained():
             rows = self._client.query(
                 f"WITH ({moment}) AS moment SELECT"  # noqa: S608
                 " (SELECT uniqExact(topic, topic_id, partition, ingested_at, toYYYYMM(event_time)) FROM event_keys"
                 " WHERE ingested_at >= moment)"
-                " + (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) FROM retractions"
-                " WHERE retracted_at >= moment)",
+                " + (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time))"
+                f" + uniqExactIf(topic, topic_id, partition, lease_until, toYYYYMM(event_time), reason = '{REJUDGED}')"
+                " FROM retractions WHERE retracted_at >= moment)",
                 parameters=parameters,
             ).result_rows
         return int(rows[0][0])

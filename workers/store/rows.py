@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 from schemas.insights import DeadLetter, Insight
 
 _SENTIMENT = "Enum8('negative' = -1, 'neutral' = 0, 'positive' = 1)"
+WORD = "LowCardinality(String)"
 TIME = "DateTime64(3, 'UTC')"
+JUDGED = ("judged", "UInt32")  # how often a row's event has been judged again; the position and this name a row
 
 
 class Column(NamedTuple):
@@ -98,6 +100,8 @@ EVENT_KEY_COLUMNS: tuple[Column, ...] = (
     Column("event_time", TIME, lambda v: v.event_time),
 )
 
+CLAIM_COLUMNS = EVENT_KEY_COLUMNS[:6]  # of an update: its event, and the position of its message
+
 RETRACTION_COLUMNS: tuple[tuple[str, str], ...] = (
     ("source", "LowCardinality(String)"),
     ("event_id", "String"),
@@ -114,6 +118,7 @@ RETRACTION_COLUMNS: tuple[tuple[str, str], ...] = (
     ("urgency", "Float32"),
     ("aspects.aspect", "Array(LowCardinality(String))"),
     ("aspects.sentiment", f"Array({_SENTIMENT})"),
+    JUDGED,
 )
 
 

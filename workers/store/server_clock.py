@@ -34,6 +34,10 @@ class ServerClock:
         server_time, arrived_s = self._compared
         return server_time + timedelta(seconds=reading_s - arrived_s)
 
+    def now(self) -> datetime:
+        """ClickHouse's time, in UTC. Raises like `at`."""
+        return self.at(self._steady())
+
     def _compare(self) -> tuple[datetime, float]:
         try:
             row = next(iter(self._client.query("SELECT toUnixTimestamp64Micro(now64(6))").result_rows))

@@ -50,7 +50,8 @@ def busiest_parts_a_second(client: Client, settings: ClickHouseSettings) -> floa
     """The most parts a second that `insights` was given over ten seconds of the last day; 0 when it was given none."""
     sql = (
         "SELECT max(parts) / 10 FROM"
-        " (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time)) AS parts FROM insights"
+        " (SELECT uniqExact(topic, topic_id, partition, if(judged = 0, lease_until, ingested_at), toYYYYMM(event_time))"
+        "  AS parts FROM insights"
         "  WHERE ingested_at > now() - INTERVAL 1 DAY GROUP BY toStartOfInterval(ingested_at, INTERVAL 10 SECOND))"
     )
     try:

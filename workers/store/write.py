@@ -16,12 +16,16 @@ from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
 from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
+from workers.store.rejudged import AT_ROWS, Rejudged, old_rows
 from workers.store.rows import (
+    CLAIM_COLUMNS,
     DEAD_LETTER_COLUMNS,
     EVENT_KEY_COLUMNS,
     INSIGHT_COLUMNS,
+    JUDGED,
     RETRACTION_COLUMNS,
     TIME,
+    WORD,
     Column,
     as_columns,
 )
@@ -46,6 +50,12 @@ class Writer:
         """All rows of one block into `insights` and, through its views, into every aggregate."""
         self._insert("insights", *_block(INSIGHT_COLUMNS, insights), token, lease_until)
 
+    def insert_judged_again(self, rows: Sequence[Rejudged], token: str, lease_until: datetime) -> None:
+        """Rows of one page into `insights` and, through its views, into every aggregate."""
+        names, types, columns = _block(INSIGHT_COLUMNS, [row.insight for row in rows])
+        names, types, columns = [*names, JUDGED[0]], [*types, JUDGED[1]], [*columns, [row.judged for row in rows]]
+        self._insert("insights", names, types, columns, token, lease_until)
+
     def insert_dead_letters(self, letters: Sequence[DeadLetter], token: str, lease_until: datetime) -> None:
         """All dead letters of one block."""
         self._insert("dead_letters", *_block(DEAD_LETTER_COLUMNS, letters), token, lease_until)
@@ -53,6 +63,39 @@ class Writer:
     def insert_superseded(self, versions: Sequence[StoredVersion], token: str, now: datetime) -> None:
         """Versions of events that a later message of the same block has replaced: remembered, so that a resend is known."""
         self._insert("event_keys", *_block(EVENT_KEY_COLUMNS, versions), token, ingested_at=now)
+
+    def insert_page(self, page: str, rows: Sequence[Rejudged], lease_until: datetime) -> None:
+        """A page of rows that were judged again, to be written afterwards. It is there wholly, or not at all."""
+        names, types = (
+            ["page", "source", "event_id", JUDGED[0], "insight"],
+            ["String", WORD, "String", JUDGED[1], "String"],
+        )
+        columns: list[Sequence[Any]] = [
+            [page] * len(rows),
+            [row.insight.source for row in rows],
+            [row.insight.event_id for row in rows],
+            [row.judged for row in rows],
+            [row.insight.model_dump_json() for row in rows],
+        ]
+        self._insert("pages", names, types, columns, "", lease_until)
+
+    def drop_page(self, page: str) -> None:
+        """Forgets a page that is written."""
+        self.command(f"ALTER TABLE pages DROP PARTITION '{page}'", {})
+
+    def insert_page_claims(
+        self, page: str, keys: Sequence[tuple[str, str]], until: datetime, *, released: bool = False
+    ) -> None:
+        """Claims the events (source, id) for a page, or releases its claim."""
+        names = ["source", "event_id", "page", "until", "released"]
+        columns: list[Sequence[Any]] = [list(column) for column in zip(*keys, strict=True)]
+        columns += [[page] * len(keys), [until] * len(keys), [released] * len(keys)]
+        self._insert("claims", names, [WORD, "String", "String", TIME, "Bool"], columns, "")
+
+    def insert_claims(self, updates: Sequence[StoredVersion]) -> None:
+        """Claims the events for the updates at these positions."""
+        names, types, columns = _block(CLAIM_COLUMNS, updates)
+        self._insert("claims", names, types, columns, "")
 
     def insert_retractions(
         self, rows: Sequence[Sequence[Any]], token: str, lease_until: datetime, now: datetime, reason: str = "updated"
@@ -72,18 +115,25 @@ class Writer:
         )
 
     def delete_versions(self, versions: Sequence[StoredVersion]) -> None:
-        """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing.
-
-        Each delete writes a patch part, of the months concerned only, and is over when the rows are hidden.
-        """
+        """Removes the rows of replaced versions and their aspect mentions. Doing so again changes nothing."""
         for some in batched(versions, 200):
-            moments = [version.event_time.astimezone(UTC) for version in some]
-            months = sorted({moment.year * 100 + moment.month for moment in moments})
-            for table in ("insights", "aspect_mentions"):
-                sql = f"DELETE FROM {table} WHERE toYYYYMM(event_time) IN {{months:Array(UInt32)}} AND {AT_POSITIONS}"  # noqa: S608
-                self._command(sql, at_positions(some) | {"months": months})
+            self._delete([version.event_time for version in some], AT_POSITIONS, at_positions(some))
 
-    def _command(self, sql: str, parameters: dict[str, Any]) -> None:
+    def delete_judged_again(self, rows: Sequence[Rejudged]) -> None:
+        """Removes the rows whose place these have taken, and their aspect mentions. Doing so again changes nothing."""
+        for some in batched(rows, 200):
+            self._delete([row.insight.event_time for row in some], AT_ROWS, old_rows(some))
+
+    def _delete(self, moments: Sequence[datetime], condition: str, parameters: dict[str, Any]) -> None:
+        """Writes patch parts, of the months of these moments only; over when the rows are hidden."""
+        utc = [moment.astimezone(UTC) for moment in moments]
+        months = sorted({moment.year * 100 + moment.month for moment in utc})
+        for table in ("insights", "aspect_mentions"):
+            sql = f"DELETE FROM {table} WHERE toYYYYMM(event_time) IN {{months:Array(UInt32)}} AND {condition}"  # noqa: S608
+            self.command(sql, parameters | {"months": months})
+
+    def command(self, sql: str, parameters: dict[str, Any]) -> None:
+        """A statement of ours that gives no rows."""
         try:
             self._client.command(sql, parameters=parameters, settings=_DELETE_SETTINGS)
         except ClickHouseError as error:
@@ -118,7 +168,7 @@ class Writer:
             raise explain(error, self._settings) from error
 
     def _insert_settings(self, token: str) -> dict[str, Any]:
-        return _INSERT_SETTINGS | {"insert_deduplication_token": token}
+        return _INSERT_SETTINGS | ({"insert_deduplication_token": token} if token else {})
 
 
 def _block(columns: Sequence[Column], rows: Sequence[Any]) -> tuple[list[str], list[str], list[list[Any]]]:

@@ -61,11 +61,26 @@ def present_topics(settings: KafkaSettings) -> dict[str, str]:
         described = _described(admin)
         counts = {topic["name"]: len(topic["partitions"]) for topic in described}
         _grow(admin, _intents_wanted(settings, counts), counts)
-        return {topic["name"]: str(topic.get("topic_id") or "") for topic in described}
+        return _ids(described)
     except KafkaError as error:
         raise unavailable(settings, error) from error
     finally:
         admin.close()
+
+
+def topic_ids(settings: KafkaSettings) -> dict[str, str]:
+    """Every topic -> the broker's UUID of its present incarnation. Raises `BrokerUnavailable`."""
+    admin = connect_admin(settings)
+    try:
+        return _ids(_described(admin))
+    except KafkaError as error:
+        raise unavailable(settings, error) from error
+    finally:
+        admin.close()
+
+
+def _ids(described: list[dict[str, Any]]) -> dict[str, str]:
+    return {topic["name"]: str(topic.get("topic_id") or "") for topic in described}
 
 
 def _described(admin: KafkaAdminClient) -> list[dict[str, Any]]:
