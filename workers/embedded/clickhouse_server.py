@@ -24,6 +24,7 @@ from workers.embedded.clickhouse import ADDRESS_FILE, PASSWORD_VARIABLE
 from workers.embedded.clickhouse_answer import Answering
 from workers.embedded.clickhouse_engine import Engine
 from workers.embedded.clickhouse_http import application
+from workers.embedded.deduplication_log import mend_deduplication_logs
 from workers.embedded.process import EmbeddedError
 from workers.errors import VoxpopError
 
@@ -63,6 +64,8 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     _allow_open_files()
     with locked(data_dir), _listening(host, port) as listener:
+        for part in mend_deduplication_logs(data_dir / "engine"):
+            log.warning("a crash has lost the part %s after noting its token: the token is taken back", part)
         engine = Engine(data_dir / "engine")
         spool_directory = data_dir / "spool"
         spool_directory.mkdir(exist_ok=True)
