@@ -50,12 +50,12 @@ lint: .venv/installed-for-tests
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Voxpop needs Python 3.11 or newer, $(PYTHON) is older: install one, or name it: make $(MAKECMDGOALS) PYTHON=…"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv (about 420 MB to download the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded]'
+	@echo "installing into .venv (about 435 MB to download the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard]'
 	@touch $@
 
 .venv/installed-for-tests: .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,train,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard,train,test]'
 	@touch $@
 
 # Moved into place only when complete: a directory that is there can be used.

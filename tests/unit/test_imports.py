@@ -33,7 +33,7 @@ MAY_USE = {
     "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
 }
 # What only an extra's packages let run: training, and what the benchmark sets beside our engine.
-WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine")
+WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine", "dashboards.screenshot")
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
@@ -152,7 +152,7 @@ def test_every_package_that_the_code_imports_is_named_in_pyproject(training: boo
     """What comes only along with another package goes when that one no longer needs it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["embedded"]]
+    declared = [*project["dependencies"], *extras["embedded"], *extras["dashboard"]]
     declared += [requirement for extra in extras.values() for requirement in extra if training]
     known = {_distribution(re.split(r"[^\w.-]", requirement)[0]) for requirement in declared}
     modules = [module for module in FILES if module.startswith(WITH_EXTRAS) == training]
