@@ -6,6 +6,7 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from dashboards import api
@@ -21,8 +22,8 @@ SHUTDOWN_GRACE_S = 2
 MAX_HEAD_BYTES = 32_768
 
 
-def application(settings: Settings, figures: Figures | None = None) -> ASGIApp:
-    """The API behind the gate.
+def application(settings: Settings, figures: Figures | None = None, *, pages: bool = True) -> ASGIApp:
+    """API and pages behind the gate. Without `pages` no NiceGUI is loaded.
 
     Raises `UsageError` when it would be open to other machines without tokens, `TaxonomyError` for a wrong taxonomy.
     """
@@ -47,7 +48,11 @@ def application(settings: Settings, figures: Figures | None = None) -> ASGIApp:
     async def alive() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    return Gate(app, settings.dashboard, doorman)
+    if pages:
+        from dashboards.pages.site import add_pages
+
+        add_pages(app, settings, figures, taxonomy, doorman)
+    return GZipMiddleware(Gate(app, settings.dashboard, doorman), minimum_size=1_000)
 
 
 def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
@@ -62,6 +67,7 @@ def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
             uvicorn.Config(
                 app,
                 log_config=None,
+                log_level="warning",  # below it, addresses of web sockets are logged, which name a page's session
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,

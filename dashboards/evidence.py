@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-SIGNS = {"negative": "▼", "neutral": "○", "positive": "▲"}
-
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -34,7 +32,7 @@ def segments(text: str, spans: Iterable[Span]) -> list[Segment]:
 
 
 def highlighted(text: str, spans: Sequence[Span], titles: dict[str, str], chosen: str | None = None) -> str:
-    """The text as HTML: evidence in `<mark>`, with sign, aspect and polarity told in words too.
+    """The text as HTML: evidence in `<mark>`, with a place for a sign; aspect and polarity in words too.
 
     `titles`: aspect or sentiment -> its name for people. With `chosen` only that aspect's evidence is marked.
     """
@@ -47,9 +45,8 @@ def _piece(segment: Segment, titles: dict[str, str]) -> str:
         return escape(segment.text)
     first = segment.spans[0]
     said = ", ".join(f"{titles.get(s.aspect, s.aspect)}: {titles.get(s.sentiment, s.sentiment)}" for s in segment.spans)
-    sign = SIGNS.get(first.sentiment, "")
     return (
         f'<mark class="evidence is-{escape(first.sentiment)}" data-aspect="{escape(first.aspect)}" title="{escape(said)}">'
-        f'{escape(segment.text)}<span class="sign" aria-hidden="true">{sign}</span>'
+        f'{escape(segment.text)}<span class="sign" aria-hidden="true"></span>'
         f'<span class="sr-only"> ({escape(said)})</span></mark>'
     )

@@ -104,7 +104,19 @@ def _from_elsewhere(scope: Scope, headers: Headers) -> bool:
 
 
 def _with_headers(send: Send, scope: Scope, nonce: str) -> Send:
+    """Adds the headers to every answer, and the nonce to every script of a page.
+
+    In a page `<script` stands only where the page's own code put it: what comes from elsewhere is escaped, and NiceGUI
+    escapes `<` in the elements that it embeds.
+    """
+    held: list[Message] = []
+
     async def guarded(message: Message) -> None:
+        if message["type"] == "http.response.body" and held:
+            held.append(message)
+            if not message.get("more_body", False):
+                await _send_page(send, held, nonce)
+            return
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in HEADERS.items():
@@ -112,9 +124,21 @@ def _with_headers(send: Send, scope: Scope, nonce: str) -> Send:
             headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY.format(nonce=nonce)
             if scope["path"].startswith("/api/"):
                 headers.setdefault("Cache-Control", "private, no-store")
+            if headers.get("content-type", "").startswith(PAGES):
+                held.append(message)
+                return
         await send(message)
 
     return guarded
+
+
+async def _send_page(send: Send, held: list[Message], nonce: str) -> None:
+    start, *rest = held
+    body = b"".join(message.get("body", b"") for message in rest)
+    body = body.replace(b"<script", f'<script nonce="{nonce}"'.encode())
+    MutableHeaders(scope=start)["content-length"] = str(len(body))
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, status: int, title: str, detail: str) -> None:

@@ -193,6 +193,22 @@ def worker() -> None:
     run_worker(_settings(serving=True))
 
 
+@app.command()
+def dashboard(
+    host: Annotated[str | None, typer.Option(help="Where it listens; any other than loopback needs tokens.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the pages and the API on the configured ClickHouse until stopped.
+
+    Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop dashboard --port 8080
+    """
+    from workers.commands.dashboard import show_dashboard
+
+    settings = _settings(serving=True)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    show_dashboard(settings.model_copy(update={"dashboard": settings.dashboard.model_copy(update=given)}), out)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.

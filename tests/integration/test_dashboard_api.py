@@ -44,7 +44,7 @@ def dashboard_settings(stack: Stack, **changes: Any) -> Settings:
 
 @pytest.fixture(scope="module")
 def api(sample: Stack) -> Iterator[TestClient]:
-    with TestClient(application(dashboard_settings(sample)), base_url="http://127.0.0.1") as client:
+    with TestClient(application(dashboard_settings(sample), pages=False), base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -288,7 +288,7 @@ def test_the_sql_that_is_shown_finds_the_same(sample: Stack) -> None:
 def test_a_hundred_who_look_at_once_cost_the_queries_of_one(sample: Stack) -> None:
     settings = sample.settings.model_copy(update={"dashboard": DashboardSettings(cache_s=60)})
     figures = Figures(settings, load_taxonomy())
-    with TestClient(application(settings, figures), base_url="http://127.0.0.1") as client:
+    with TestClient(application(settings, figures, pages=False), base_url="http://127.0.0.1") as client:
         with ThreadPoolExecutor(100) as pool:
             answers = list(pool.map(lambda _: client.get("/api/v1/overview", params=DAYS), range(100)))
         assert {answer.status_code for answer in answers} == {200}
@@ -302,7 +302,7 @@ def test_a_hundred_who_look_at_once_cost_the_queries_of_one(sample: Stack) -> No
 def test_a_query_that_takes_too_much_is_refused_not_endured(sample: Stack) -> None:
     tight = dashboard_settings(sample, query_rows=1_000, export_rows=1, query_rows_read=1_000_000)
     figures = Figures(tight, load_taxonomy())
-    with TestClient(application(tight, figures), base_url="http://127.0.0.1") as client:
+    with TestClient(application(tight, figures, pages=False), base_url="http://127.0.0.1") as client:
         assert client.portal is not None
         too_many = Statement("SELECT number FROM numbers(5000)", {})
         with pytest.raises(Exception, match="Limit for result exceeded"):

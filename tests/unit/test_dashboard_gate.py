@@ -23,7 +23,7 @@ NOBODY = ClickHouseSettings(port=1)  # nothing listens there
 @contextmanager
 def client(**dashboard: object) -> Iterator[TestClient]:
     settings = Settings(clickhouse=NOBODY, dashboard=DashboardSettings.model_validate(dashboard))
-    with TestClient(application(settings), base_url="http://127.0.0.1") as found:
+    with TestClient(application(settings, pages=False), base_url="http://127.0.0.1") as found:
         yield found
 
 

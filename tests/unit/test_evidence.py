@@ -31,7 +31,7 @@ def test_the_words_that_a_judgement_rests_on_are_marked_with_sign_and_words() ->
     marked = highlighted("The battery dies fast", [Span(4, 16, "battery", "negative")], TITLES)
     assert marked.startswith("The <mark ")
     assert ">battery dies<" in marked
-    assert "▼" in marked
+    assert 'class="evidence is-negative"' in marked
     assert "(Battery: negative)" in marked
 
 
