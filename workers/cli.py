@@ -117,6 +117,9 @@ def up(
     port: Annotated[int, typer.Option(help="Where /healthz, /readyz and /metrics answer; 0 takes a free port.")] = 0,
     kafka_port: Annotated[int, typer.Option(help="The broker's port; 0 takes a free one.")] = 0,
     clickhouse_port: Annotated[int, typer.Option(help="ClickHouse's HTTP port; 0 takes a free one.")] = 0,
+    dashboard_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The dashboard's port; 8080 or a free one if unset.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Keep ClickHouse's data here; a new empty place when unset.")
@@ -131,7 +134,9 @@ def up(
     from workers.stream.files import RowMapping
 
     mapping = RowMapping.parse(columns, constants, time_format, topic)
-    request = UpRequest(once, input_file, mapping, port, kafka_port, clickhouse_port, workers, data, as_json)
+    request = UpRequest(
+        once, input_file, mapping, port, kafka_port, clickhouse_port, workers, data, as_json, dashboard_port
+    )
     show_up(_settings(), request, out, err)
 
 
