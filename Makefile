@@ -9,7 +9,7 @@ KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
 CHAOS_FAULTS ?= 8
 
-.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos clean
+.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -31,6 +31,10 @@ test-chaos: .venv/installed-for-tests packs kafka-jars
 	$(BIN)/pytest tests/chaos
 	$(BIN)/voxpop chaos --broker embedded --faults $(CHAOS_FAULTS) --events 1200
 	$(BIN)/voxpop chaos --broker kafka --faults $(CHAOS_FAULTS) --events 1200
+
+# Every page in real Chromium, which has to be there (on Debian: apt-get install chromium).
+test-browser: .venv/installed-for-browser-tests packs
+	$(BIN)/pytest tests/browser
 
 # The front door with 10,000 mutated messages; the seed is printed, and FUZZ_SEED=… repeats it.
 fuzz: .venv/installed-for-tests packs
@@ -56,6 +60,10 @@ lint: .venv/installed-for-tests
 
 .venv/installed-for-tests: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard,train,test]'
+	@touch $@
+
+.venv/installed-for-browser-tests: .venv/installed-for-tests
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard,browser,train,test]'
 	@touch $@
 
 # Moved into place only when complete: a directory that is there can be used.

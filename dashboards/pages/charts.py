@@ -123,7 +123,7 @@ def volume(days: Sequence[Day], first: date, locale: Locale) -> Options:
         "tooltip": _percents(locale),
     }
     return {
-        "animationDuration": 250,
+        "animation": False,
         "grid": [
             {"left": 46, "right": 12, "top": 36, "height": "48%"},
             {"left": 46, "right": 12, "bottom": 8, "height": "20%"},
@@ -146,7 +146,7 @@ def volume(days: Sequence[Day], first: date, locale: Locale) -> Options:
 def throughput(minutes: Sequence[Minute], locale: Locale) -> Options:
     """Events a minute."""
     return {
-        "animationDuration": 250,
+        "animation": False,
         "grid": {"left": 46, "right": 12, "top": 14, "bottom": 26},
         "tooltip": _tooltip(),
         "xAxis": _categories([f"{minute.minute:%H:%M}" for minute in minutes]),
@@ -172,7 +172,7 @@ def certainty(days: Sequence[Certainty], locale: Locale) -> Options:
         ("health.abstained", [day.no_emotion / day.texts for day in days], "var(--neutral)", "dotted", "rect"),
     )
     return {
-        "animationDuration": 250,
+        "animation": False,
         "grid": {"left": 46, "right": 12, "top": 36, "bottom": 26},
         "legend": _legend([(locale.t(key), symbol) for key, *_, symbol in lines]),
         "tooltip": _tooltip() | {"axisPointer": {"type": "line", "lineStyle": {"color": "var(--muted)"}}},

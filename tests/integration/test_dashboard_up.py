@@ -25,7 +25,9 @@ def get(address: str, path: str) -> Any:
 
 def test_up_serves_a_dashboard_of_its_stack_until_it_is_told_to_stop(tmp_path: Path) -> None:
     rows = [f"r-{n},The battery number {n} is great,Phone,5,2026-11-02T10:00:00Z" for n in range(12)]
-    (tmp_path / "reviews.csv").write_text("\n".join(["id,text,product,rating,created_at", *rows, "x,,Phone,5,2026-11-02T10:00:00Z"]))
+    (tmp_path / "reviews.csv").write_text(
+        "\n".join(["id,text,product,rating,created_at", *rows, "x,,Phone,5,2026-11-02T10:00:00Z"])
+    )
     mark = uuid.uuid4().hex
     command = [sys.executable, "-m", "workers.cli", "up", "--input", str(tmp_path / "reviews.csv"), "--json"]
     command += ["--data", str(tmp_path / "data"), "--dashboard-port", "0"]

@@ -33,7 +33,7 @@ MAY_USE = {
     "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
 }
 # What only an extra's packages let run: training, and what the benchmark sets beside our engine.
-WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine", "dashboards.screenshot")
+WITH_EXTRAS = ("workers.slm.train", "workers.bench.onnx_engine", "workers.bench.torch_engine")
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
