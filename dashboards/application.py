@@ -1,5 +1,6 @@
 """The whole dashboard as one ASGI application, and a server for it."""
 
+import signal
 import socket
 from collections.abc import Callable
 
@@ -77,17 +78,21 @@ def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
             )
         )
         name = f"[{dashboard.host}]" if ":" in dashboard.host else dashboard.host
+        # uvicorn raises the signal that stopped it once more, for the handlers it found: nothing is left for them to do.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: None)
         on_listening(f"http://{name}:{listener.getsockname()[1]}/")
         server.run(sockets=[listener])
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A bound socket. Raises `UsageError` naming the address when it cannot be had."""
+    """A socket that takes connections from now on; they wait until they are served. Raises `UsageError` naming the address when it cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        listener.listen()
     except OSError as error:
         listener.close()
         raise UsageError(

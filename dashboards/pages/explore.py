@@ -2,11 +2,12 @@
 
 from urllib.parse import urlencode
 
+from nicegui import ui
 from pydantic import ValidationError
 
 from dashboards import statements
 from dashboards.models import Choices, Text
-from dashboards.pages.live import Fragment, LivePage, card
+from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.pages.visit import Visit
 from dashboards.parameters import PAGE_TEXTS, AskedTexts, TextFilter
 from dashboards.readable_sql import readable
@@ -35,6 +36,7 @@ class ExplorePage(LivePage):
             self._filters = Fragment()
         self._actions = Fragment()
         with card():
+            ui.html(self.locale.t("texts.title"), sanitize=False, tag="h2").classes("sr-only")
             self._list = Fragment()
             self._more = Fragment()
 
@@ -51,23 +53,22 @@ class ExplorePage(LivePage):
         except ValidationError as error:
             self._wrong = error.errors()[0]["msg"]
 
-    async def look(self) -> bool:
+    async def look(self) -> State:
         figures = self.visit.figures
         choices = (await figures.choices()).value
-        self.head.show(self.words.render("head.html", heading=self.locale.t("page.explore"), window=None, days=0))
         if not choices.products:
-            return False
+            return "empty"
         if not self._filled:  # once: it is the visitor's to change from then on
             self._filled = True
             self._filters.show(self._form(choices))
         if not self.visit.may_read_texts:
             self._list.show(f'<p class="muted">{self.locale.t("texts.forbidden")}</p>')
-            return True
+            return ""
         count = (await figures.count(self._filter)).value.count
         if self._stale or (self._more_wanted and self._cursor):
             await self._read(count)
         self._show(count)
-        return True
+        return ""
 
     async def _read(self, count: int) -> None:
         asked = self._filter.model_dump(exclude_none=True)

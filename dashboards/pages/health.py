@@ -4,7 +4,7 @@ from nicegui import ui
 
 from dashboards.models import HealthFigures
 from dashboards.pages import charts
-from dashboards.pages.live import Chart, Fragment, LivePage, card
+from dashboards.pages.live import Chart, Fragment, LivePage, State, card
 
 
 class HealthPage(LivePage):
@@ -29,12 +29,11 @@ class HealthPage(LivePage):
             with card("half"):
                 self._packs = Fragment()
 
-    async def look(self) -> bool:
+    async def look(self) -> State:
         found = (await self.visit.figures.health()).value
         render, locale = self.words.render, self.locale
-        self.head.show(render("head.html", heading=locale.t("page.health"), window=None, days=0))
         if not found.texts and not found.dead_letters:
-            return False
+            return "empty"
         hour = sum(minute.events for minute in found.minutes)
         self._totals.show(render("health_totals.html", health=found, workers=found.workers, now=found.now, hour=hour))
         said = locale.t("health.throughput_says", count=locale.number(hour))
@@ -45,7 +44,7 @@ class HealthPage(LivePage):
         self._show_certainty(found)
         self._letters.show(render("dead_letters.html", health=found))
         self._packs.show(render("packs.html", health=found))
-        return True
+        return ""
 
     def _show_certainty(self, found: HealthFigures) -> None:
         locale, days = self.locale, found.certainty

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from nicegui import ui
@@ -13,9 +13,13 @@ from nicegui.elements.echart import EChart
 from nicegui.elements.html import Html
 from nicegui.events import GenericEventArguments
 
+from dashboards.models import Days
 from dashboards.pages.charts import Options
 from dashboards.pages.visit import Visit
 from workers.errors import VoxpopError
+
+# What a page shows instead of figures; empty when it has some. See state.html.
+State = Literal["", "empty", "unknown"]
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +76,8 @@ class LivePage(ABC):
         """Makes the elements, inside the page's content."""
 
     @abstractmethod
-    async def look(self) -> bool:
-        """Asks for figures and shows them; False when there is nothing to show yet. Raises `VoxpopError`."""
+    async def look(self) -> State:
+        """Asks for figures and shows them, or says why there is nothing to show. Raises `VoxpopError`."""
 
     def asked(self, what: dict[str, str]) -> None:
         """The visitor chose something. `what` comes from the browser: it is checked before it is used."""
@@ -92,6 +96,7 @@ class LivePage(ABC):
             self._content = ui.element("div").classes("is-hidden")
             with self._content:
                 self.build()
+        self.show_head(self.locale.t(f"page.{self.name}"))
         self._say("loading")
         self._timer = ui.timer(self.visit.refresh_s, self.refresh, immediate=False)
         ui.on("visible", self._visible)
@@ -108,8 +113,12 @@ class LivePage(ABC):
             return
         self._shown_at = datetime.now(UTC)
         self._fresh(True)
-        self._say("" if found else "empty")
-        self._content.classes(add="" if found else "is-hidden", remove="is-hidden" if found else "")
+        self._say(found)
+        self._content.classes(add="is-hidden" if found else "", remove="" if found else "is-hidden")
+
+    def show_head(self, heading: str, window: Days | None = None) -> None:
+        """The page's heading, and the days it is about."""
+        self.head.show(self.words.render("head.html", heading=heading, window=window, days=self.visit.days))
 
     def _failed(self, error: VoxpopError) -> None:
         log.info("a page has no figures", page=self.name, error=str(error))

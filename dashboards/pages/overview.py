@@ -3,7 +3,7 @@
 from nicegui import ui
 
 from dashboards.pages.day_series import DaySeries
-from dashboards.pages.live import Fragment, LivePage, card
+from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.parameters import AskedIssues
 
 ASPECTS, MOVERS, ISSUES = 10, 5, 5
@@ -32,15 +32,15 @@ class OverviewPage(LivePage):
             with card():
                 self._products = Fragment()
 
-    async def look(self) -> bool:
+    async def look(self) -> State:
         figures = self.visit.figures
         found = (await figures.overview(self.visit.window)).value
         issues = (await figures.issues(AskedIssues(limit=ISSUES))).value.issues
         render, locale, days = self.words.render, self.locale, self.visit.days
-        self.head.show(render("head.html", heading=locale.t("page.overview"), window=found.window, days=days))
+        self.show_head(locale.t("page.overview"), found.window)
         self.tools.show(self.visit.tools(products=None, product=None))
         if not found.totals.texts:
-            return False
+            return "empty"
         self._totals.show(render("totals.html", now=found.totals, before=found.totals_before))
         self._series.show(found.days, found.window)
         self._movers_head.show(
@@ -53,4 +53,4 @@ class OverviewPage(LivePage):
         self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=False, chosen=None))
         self._issues.show(render("issues.html", issues=issues, with_product=True))
         self._products.show(render("products.html", products=found.products))
-        return True
+        return ""

@@ -5,7 +5,7 @@ from nicegui import ui
 from dashboards.figures import UnknownProduct
 from dashboards.models import MoverRow, ProductDetail
 from dashboards.pages.day_series import DaySeries
-from dashboards.pages.live import Fragment, LivePage, card
+from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.pages.visit import Visit
 from dashboards.parameters import AskedTexts
 
@@ -47,7 +47,7 @@ class ProductPage(LivePage):
         if "aspect" in what:
             self._aspect = self._known(what["aspect"])
 
-    async def look(self) -> bool:
+    async def look(self) -> State:
         choices = (await self.visit.figures.choices()).value
         if not self._product and choices.products:
             self._product = choices.products[0]
@@ -55,15 +55,15 @@ class ProductPage(LivePage):
         try:
             found = (await self.visit.figures.product(self._product, self.visit.window)).value
         except UnknownProduct:
-            self.head.show(self.words.render("head.html", heading=self._product, window=None, days=self.visit.days))
-            return False
+            self.show_head(self._product or self.locale.t("page.product"))
+            return "unknown" if choices.products else "empty"
         self._show(found)
         await self._show_texts(found)
-        return True
+        return ""
 
     def _show(self, found: ProductDetail) -> None:
-        render, days = self.words.render, self.visit.days
-        self.head.show(render("head.html", heading=found.product, window=found.window, days=days))
+        render = self.words.render
+        self.show_head(found.product, found.window)
         self._totals.show(render("totals.html", now=found.totals, before=found.totals_before))
         self._series.show(found.days, found.window)
         changes: list[MoverRow] = [found.change] if found.change else []

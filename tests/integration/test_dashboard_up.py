@@ -74,6 +74,21 @@ def test_the_dashboard_refuses_to_start_in_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_dashboard_ends_cleanly_when_it_is_told_to(environment: dict[str, str], number: signal.Signals) -> None:
+    command = [sys.executable, "-m", "workers.cli", "dashboard", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+    assert process.stdout
+    try:
+        (address,) = re.findall(r"(http://\S+)/", process.stdout.readline())
+        assert get(address, "/healthz") == {"status": "ok"}
+        process.send_signal(number)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_a_taken_address_is_named(voxpop: Voxpop) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
