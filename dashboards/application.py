@@ -86,7 +86,10 @@ def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket that takes connections from now on; they wait until they are served. Raises `UsageError` naming the address when it cannot be had."""
+    """A socket that takes connections from now on; they wait until they are served.
+
+    Raises `UsageError` naming the address when it cannot be had.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -18,6 +18,8 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MACOS_BROWSER = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 LOAD_MS = 15_000  # of the page's own clock, which runs ahead of ours while nothing is under way
 TIMEOUT_S = 120
+TRIES = 3
+SHOWS_FIGURES = b'class="status"'  # see status.html: nothing is loading, and ClickHouse has answered
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -52,32 +54,40 @@ def browser() -> str:
 def take(address: str, out: Path, size: tuple[int, int], language: str = "en") -> None:
     """Draws the page at `address` into a PNG of `size` pixels. Raises `VoxpopError` when it cannot be reached or drawn."""
     _check_reachable(address)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="voxpop-screenshot-") as profile:
-        made = Path(profile) / "page.png"
-        command = [
-            browser(),
-            "--headless",
-            "--no-sandbox",  # it shows our own page only, and root has no sandbox
-            "--disable-gpu",
-            "--hide-scrollbars",
-            f"--user-data-dir={profile}",
-            f"--window-size={size[0]},{size[1]}",
-            f"--lang={language}",
-            f"--accept-lang={language}",
-            f"--virtual-time-budget={LOAD_MS}",
-            f"--screenshot={made}",
-            address,
-        ]
-        try:
-            subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)  # noqa: S603 - no shell
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            raise VoxpopError(
-                f"Chromium drew no picture of {address} ({type(error).__name__}); try it by hand"
-            ) from error
-        if not made.exists() or not made.read_bytes().startswith(PNG):
-            raise VoxpopError(f"Chromium drew no picture of {address}; try it by hand")
-        shutil.copyfile(made, out)
+    with tempfile.TemporaryDirectory(prefix="voxpop-screenshot-") as directory:
+        for _ in range(TRIES):
+            picture, document = _drawn(address, Path(directory), size, language)
+            if picture.startswith(PNG) and SHOWS_FIGURES in document:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_bytes(picture)
+                return
+    raise VoxpopError(f"the page at {address} shows no figures; look at it in a browser")
+
+
+def _drawn(address: str, directory: Path, size: tuple[int, int], language: str) -> tuple[bytes, bytes]:
+    """The picture, empty when there is none, and the document that it shows."""
+    made = directory / "page.png"
+    made.unlink(missing_ok=True)
+    command = [
+        browser(),
+        "--headless",
+        "--no-sandbox",  # it shows our own page only, and root has no sandbox
+        "--disable-gpu",
+        "--hide-scrollbars",
+        f"--user-data-dir={directory / 'profile'}",
+        f"--window-size={size[0]},{size[1]}",
+        f"--lang={language}",
+        f"--accept-lang={language}",
+        f"--virtual-time-budget={LOAD_MS}",
+        "--dump-dom",
+        f"--screenshot={made}",
+        address,
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, check=True)  # noqa: S603 - no shell
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+        raise VoxpopError(f"Chromium drew no picture of {address} ({type(error).__name__}); try it by hand") from error
+    return made.read_bytes() if made.exists() else b"", done.stdout
 
 
 def _check_reachable(address: str) -> None:

@@ -309,6 +309,7 @@ def test_without_clickhouse_a_page_says_so_and_what_to_do(open_page: Open, serve
         page.wait_for_selector("[role=alert]:has-text('ClickHouse does not answer')")
         wait_for_text(page, ".status", "Waiting for ClickHouse")
         assert violations(page) == []
+        page.context.close()
 
 
 def test_before_the_first_text_a_page_says_that_it_waits(open_page: Open, serve: Serve, sample: Stack) -> None:
@@ -320,6 +321,7 @@ def test_before_the_first_text_a_page_says_that_it_waits(open_page: Open, serve:
             page = open_page(path, base)
             page.wait_for_selector("text=No texts yet")
             assert violations(page) == []
+            page.context.close()
 
 
 def test_an_unknown_product_is_named(open_page: Open) -> None:
@@ -350,3 +352,4 @@ def test_where_tokens_are_set_a_browser_signs_in_and_sees_what_its_role_may(
         page.wait_for_url(f"{base}/sign-in")
         page.goto(f"{base}/health")
         assert page.url == f"{base}/sign-in"
+        page.context.close()
