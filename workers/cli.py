@@ -120,6 +120,9 @@ def up(
     port: Annotated[int, typer.Option(help="Where /healthz, /readyz and /metrics answer; 0 takes a free port.")] = 0,
     kafka_port: Annotated[int, typer.Option(help="The broker's port; 0 takes a free one.")] = 0,
     clickhouse_port: Annotated[int, typer.Option(help="ClickHouse's HTTP port; 0 takes a free one.")] = 0,
+    dashboard_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The dashboard's port; 8080 or a free one if unset.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
     data: Annotated[
         Path | None, typer.Option(help="Keep ClickHouse's data here; a new empty place when unset.")
@@ -134,7 +137,9 @@ def up(
     from workers.stream.files import RowMapping
 
     mapping = RowMapping.parse(columns, constants, time_format, topic)
-    request = UpRequest(once, input_file, mapping, port, kafka_port, clickhouse_port, workers, data, as_json)
+    request = UpRequest(
+        once, input_file, mapping, port, kafka_port, clickhouse_port, workers, data, as_json, dashboard_port
+    )
     show_up(_settings(), request, out, err)
 
 
@@ -194,6 +199,22 @@ def worker() -> None:
     from workers.worker import run_worker
 
     run_worker(_settings(serving=True))
+
+
+@app.command()
+def dashboard(
+    host: Annotated[str | None, typer.Option(help="Where it listens; any other than loopback needs tokens.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port; 0 takes a free one.")] = None,
+) -> None:
+    """Serve the pages and the API on the configured ClickHouse until stopped.
+
+    Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop dashboard --port 8080
+    """
+    from workers.commands.dashboard import show_dashboard
+
+    settings = _settings(serving=True)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    show_dashboard(settings.model_copy(update={"dashboard": settings.dashboard.model_copy(update=given)}), out)
 
 
 @app.command("migrate")

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,8 @@ from pydantic_settings import (
 )
 
 from workers.errors import UsageError
+
+MIN_TOKEN_CHARS = 16
 
 
 class _Section(BaseModel):
@@ -114,6 +116,47 @@ class PrivacySettings(_Section):
     dead_letter_days: int = Field(default=14, ge=1, le=365)
 
 
+class DashboardTokens(_Section):
+    """Who may read what. Every secret is a value, never a key, so that no message about a wrong setting can show one."""
+
+    viewer: tuple[SecretStr, ...] = Field(default=(), description="May read figures.")
+    analyst: tuple[SecretStr, ...] = Field(default=(), description="May also read and export texts.")
+    admin: tuple[SecretStr, ...] = Field(default=(), description="May also list dead letters (never their bytes).")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _roles_alone(cls, given: object) -> object:
+        if isinstance(given, dict) and not given.keys() <= cls.model_fields.keys():
+            raise ValueError('tokens are lists by role: {"viewer": [], "analyst": [], "admin": []}')
+        return given
+
+    @field_validator("*")
+    @classmethod
+    def _long_enough(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(len(token.get_secret_value()) < MIN_TOKEN_CHARS for token in tokens):
+            raise ValueError(f"a token needs at least {MIN_TOKEN_CHARS} characters, or it can be guessed")
+        return tokens
+
+
+class DashboardSettings(_Section):
+    host: str = Field(default="127.0.0.1", description="Any other than loopback needs tokens.")
+    port: int = Field(default=8080, ge=0, le=65535, description="0 takes a free one.")
+    tokens: DashboardTokens = DashboardTokens()
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Names under which browsers reach it, beyond `host` and loopback; * for any."
+    )
+    cache_s: float = Field(default=2.0, gt=0, le=300, description="For so long a figure is read once for everybody.")
+    refresh_s: float = Field(default=3.0, ge=0.5, le=300, description="How often an open page asks for news.")
+    queries_at_once: int = Field(default=4, ge=1, le=64, description="Queries on ClickHouse at the same time.")
+    query_timeout_s: int = Field(default=15, ge=1, le=300, description="A longer query is ended.")
+    query_rows: int = Field(default=20_000, ge=1_000, description="The most rows that one query may give back.")
+    query_rows_read: int = Field(default=1_000_000_000, ge=1_000_000, description="The most rows it may read.")
+    export_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="The most texts in one export.")
+    worker_metrics: tuple[str, ...] = Field(
+        default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
+    )
+
+
 class Settings(BaseSettings):
     """The whole tree. Build it with `load_settings`, which turns a wrong value into one clear line."""
 
@@ -126,6 +169,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     model: ModelSettings = ModelSettings()
     privacy: PrivacySettings = PrivacySettings()
+    dashboard: DashboardSettings = DashboardSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -170,9 +214,13 @@ def as_environment(settings: Settings) -> dict[str, str]:
 def _as_variable(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    if isinstance(value, (tuple, bool)):
-        return json.dumps(value, default=lambda model: model.model_dump(mode="json", exclude_none=True))
-    return str(value)
+    return json.dumps(value, default=_plain) if isinstance(value, (tuple, bool)) else str(value)
+
+
+def _plain(value: SecretStr | BaseModel) -> object:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return value.model_dump(mode="json", exclude_none=True)
 
 
 def usable_cpus() -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from workers.embedded.broker import SESSION_TIMEOUT_MS, EmbeddedBroker
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.embedded.kafka import ApacheKafka
-from workers.embedded.process import ChildProcess
+from workers.embedded.process import ChildProcess, accepts_connections, free_port
 from workers.errors import VoxpopError
 from workers.settings import Settings, as_environment, usable_cpus
 from workers.store.connect import connect
@@ -25,6 +25,7 @@ from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce
 from workers.stream.topics import ensure_topics
 
 PROGRESS_S = 0.25
+DASHBOARD_START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +60,12 @@ class Summary:
 class Stack:
     """A running stack. `settings` are those of its parts, for anything else that wants to talk to them."""
 
-    def __init__(self, settings: Settings, workers: list[ChildProcess], log_dir: Path) -> None:
+    def __init__(
+        self, settings: Settings, workers: list[ChildProcess], log_dir: Path, dashboard: "StackDashboard | None" = None
+    ) -> None:
         self.settings = settings
         self.workers = workers
+        self.dashboard = dashboard
         self.log_dir = log_dir
         self.reader = Reader(connect(settings.clickhouse), settings.clickhouse)
         self._before = (0, 0)
@@ -119,6 +123,21 @@ class Stack:
                 raise VoxpopError(f"{worker.name} ended: {worker.last_words()} (its log: {worker.log_file})")
 
 
+class StackDashboard:
+    """The dashboard's process. It starts beside the workers and is not waited for until somebody asks for its address."""
+
+    def __init__(self, process: ChildProcess, host: str, port: int) -> None:
+        self._process, self._host, self._port = process, host, port
+
+    @property
+    def address(self) -> str:
+        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}/"
+
+    def wait(self) -> None:
+        """Returns when it answers. Raises `EmbeddedError` with its last words when it does not come up."""
+        self._process.wait_until(lambda: accepts_connections(self._host, self._port), DASHBOARD_START_S)
+
+
 class _Feed(threading.Thread):
     """Produces in the background. `finished` raises what stopped it."""
 
@@ -172,12 +191,16 @@ def running_stack(
     http_port: int | None = None,
     kafka_port: int = 0,
     clickhouse_port: int = 0,
+    dashboard: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Stack]:
     """Starts everything and stops it again. What ClickHouse holds stays in `data_dir`; ports of 0 are chosen freely.
 
-    A `broker` that is given must run and is left running; without one an embedded broker is started.
+    A `broker` that is given must run and is left running; without one an embedded broker is started. The `dashboard`
+    takes the port of the settings, or a free one where that is taken.
     """
+    if dashboard and http_port == 0:
+        http_port = free_port(settings.worker.http_host)  # the dashboard asks the worker there
     logs = data_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -202,7 +225,20 @@ def running_stack(
             stack.enter_context(_start_worker(local, number, workers, http_port, logs))
             for number in range(1, workers + 1)
         ]
-        yield Stack(local, processes, logs)
+        screens = stack.enter_context(_dashboard(local, http_port, logs)) if dashboard else None
+        yield Stack(local, processes, logs, screens)
+
+
+@contextmanager
+def _dashboard(settings: Settings, http_port: int | None, logs: Path) -> Iterator[StackDashboard]:
+    own = settings.dashboard
+    port = own.port if own.port and not accepts_connections(own.host, own.port) else free_port(own.host)
+    metrics = () if http_port is None else (f"http://{settings.worker.http_host}:{http_port}/metrics",)
+    own = own.model_copy(update={"port": port, "worker_metrics": own.worker_metrics or metrics})
+    environment = as_environment(settings.model_copy(update={"dashboard": own}))
+    command = [sys.executable, "-m", "workers.cli", "dashboard"]
+    with ChildProcess("the dashboard", command, log_file=logs / "dashboard.log", environment=environment) as process:
+        yield StackDashboard(process, own.host, port)
 
 
 def _local_settings(

@@ -160,7 +160,7 @@ def test_every_package_that_the_code_imports_is_named_in_pyproject(training: boo
     """What comes only along with another package goes when that one no longer needs it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]
-    declared = [*project["dependencies"], *extras["embedded"]]
+    declared = [*project["dependencies"], *extras["embedded"], *extras["dashboard"]]
     declared += [requirement for extra in extras.values() for requirement in extra if training]
     known = {_distribution(re.split(r"[^\w.-]", requirement)[0]) for requirement in declared}
     modules = [module for module in FILES if module.startswith(WITH_EXTRAS) == training]

@@ -9,6 +9,8 @@ from pydantic import SecretStr
 from workers.errors import UsageError
 from workers.settings import (
     ClickHouseSettings,
+    DashboardSettings,
+    DashboardTokens,
     KafkaSettings,
     Settings,
     WorkerSettings,
@@ -44,7 +46,7 @@ def test_without_file_and_variables_the_defaults_hold() -> None:
 def test_nothing_listens_or_connects_beyond_this_machine_by_default() -> None:
     settings = load_settings()
     assert settings.kafka.bootstrap_servers.startswith("127.0.0.1:")
-    assert settings.clickhouse.host == settings.worker.http_host == "127.0.0.1"
+    assert settings.clickhouse.host == settings.worker.http_host == settings.dashboard.host == "127.0.0.1"
 
 
 def test_variables_outrank_the_file_and_the_file_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,6 +163,16 @@ def test_a_refusal_does_not_show_a_secret(monkeypatch: pytest.MonkeyPatch) -> No
     assert SECRET not in refusal()
 
 
+@pytest.mark.parametrize(
+    "tokens", [f'{{"{SECRET}": "viewer"}}', f'{{"viewer": ["{SECRET}"]}}', f'{{"viewer": "{SECRET}"}}']
+)
+def test_a_refused_token_is_not_shown(monkeypatch: pytest.MonkeyPatch, tokens: str) -> None:
+    monkeypatch.setenv("VOXPOP_DASHBOARD__TOKENS", tokens)  # the wrong way round, too short, and no list
+    said = refusal()
+    assert "VOXPOP_DASHBOARD__TOKENS" in said
+    assert SECRET not in said
+
+
 def test_settings_cannot_be_changed_once_loaded() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
@@ -174,6 +186,9 @@ def test_settings_handed_to_another_process_are_the_same_there(monkeypatch: pyte
         kafka=KafkaSettings(topics=("a", "b"), sasl_password=SecretStr(SECRET)),
         clickhouse=ClickHouseSettings(password=SecretStr(SECRET), secure=True, ca_file=Path("/ca.pem")),
         worker=WorkerSettings(linger_ms=0, http_port=0),
+        dashboard=DashboardSettings(
+            tokens=DashboardTokens(admin=(SecretStr(SECRET * 2),)), worker_metrics=("http://a",)
+        ),
     )
     monkeypatch.setenv("VOXPOP_WORKER__LINGER_MS", "777")  # what the other process inherits gives way
     for name, value in as_environment(given).items():

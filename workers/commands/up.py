@@ -17,9 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from schemas.samples import sample_messages
+from workers.commands.dashboard import missing_for_dashboard
+from workers.embedded.process import EmbeddedError
 from workers.errors import VoxpopError
 from workers.settings import Settings
-from workers.stack import Snapshot, Stack, Summary, running_stack
+from workers.stack import Snapshot, Stack, StackDashboard, Summary, running_stack
 from workers.store.query import ProductRow
 from workers.stream.files import EventFile, RowMapping
 from workers.stream.produce import Outgoing
@@ -40,6 +42,7 @@ class UpRequest:
     workers: int
     data: Path | None
     as_json: bool
+    dashboard_port: int | None = None
 
 
 def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) -> None:
@@ -48,6 +51,10 @@ def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: _interrupt(stop))
     messages = _messages(request, err)
+    dashboard = not request.once and _can_show_dashboard(err)
+    if request.dashboard_port is not None:
+        chosen = settings.dashboard.model_copy(update={"port": request.dashboard_port})
+        settings = settings.model_copy(update={"dashboard": chosen})
     with _data_dir(settings, request.data) as data_dir:
         stack_running = running_stack(
             settings,
@@ -56,6 +63,7 @@ def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) 
             http_port=request.port,
             kafka_port=request.kafka_port,
             clickhouse_port=request.clickhouse_port,
+            dashboard=dashboard,
             on_step=lambda step: err.print(f"· {step}", style="dim", highlight=False),
         )
         try:
@@ -65,6 +73,12 @@ def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) 
             if request.once:
                 raise VoxpopError("interrupted before the stream was done; nothing was kept") from None
             err.print("stopped")
+
+
+def _can_show_dashboard(err: Console) -> bool:
+    if missing := missing_for_dashboard():
+        err.print(f"· no dashboard: {missing}", style="dim", highlight=False, markup=False, soft_wrap=True)
+    return not missing
 
 
 def _interrupt(stop: threading.Event) -> None:
@@ -195,8 +209,20 @@ def _summary_line(summary: Summary) -> str:
     return " · ".join(parts) + f" · {summary.seconds:.1f} s"
 
 
+def _show_dashboard(dashboard: StackDashboard, err: Console) -> None:
+    """Its address once it answers; a dashboard that does not come up ends nothing else."""
+    try:
+        dashboard.wait()
+    except EmbeddedError as error:
+        err.print(f"Dashboard     none: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return
+    err.print(f"Dashboard     {dashboard.address}", highlight=False, soft_wrap=True)
+
+
 def _show_addresses(stack: Stack, err: Console) -> None:
     kafka, store = stack.settings.kafka, stack.settings.clickhouse
+    if stack.dashboard is not None:
+        _show_dashboard(stack.dashboard, err)
     err.print(f"Kafka         {kafka.bootstrap_servers}", highlight=False)
     err.print(f"ClickHouse    http://{store.host}:{store.port}/  (database {store.database})", highlight=False)
     err.print(

@@ -76,6 +76,7 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
                 access_log=False,
                 server_header=False,
                 lifespan="off",
+                loop="asyncio",  # the same whether or not another package has brought uvloop along
                 ws="none",
                 http="h11",
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,

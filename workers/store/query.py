@@ -1,6 +1,6 @@
 """Reads. Every figure that a person sees comes from here or from the views it reads."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -215,10 +215,14 @@ class Reader:
             ).result_rows
         return [ProductRow(*row) for row in rows]
 
-    def select(self, sql: str, *, settings: dict[str, Any] | None = None) -> QueryResult:
+    def select(
+        self, sql: str, *, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
+    ) -> QueryResult:
         """Any SELECT, read-only: the server itself refuses a statement that would write."""
         with self._explained():
-            return self._client.query(sql, settings={"readonly": 1} | (settings or {}))
+            return self._client.query(
+                sql, parameters=dict(parameters or {}), settings={"readonly": 1} | dict(settings or {})
+            )
 
     def dead_letters(self, *, reason: str = "", limit: int | None = 50) -> list["StoredLetter"]:
         """The latest dead letters, newest first; all of them when `limit` is None."""

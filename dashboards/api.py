@@ -1,0 +1,116 @@
+"""The JSON API, /api/v1: what the pages show, for programs. /api/openapi.json describes it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi.responses import Response
+
+from dashboards import models
+from dashboards.cache import Answer
+from dashboards.export import as_csv
+from dashboards.figures import Figures
+from dashboards.parameters import (
+    AskedIssues,
+    AskedTexts,
+    AskedTrend,
+    AskedWindow,
+    ProductWindow,
+    TextFilter,
+    Word,
+)
+from dashboards.tokens import Role
+
+PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {
+        "description": said,
+        "content": {"application/problem+json": {"schema": models.Problem.model_json_schema()}},
+    }
+    for status, said in {
+        401: "A token is needed",
+        403: "The token's role may not",
+        422: "A parameter is wrong",
+        503: "ClickHouse does not answer",
+    }.items()
+}
+
+
+def _needs(role: Role) -> Any:
+    def check(request: Request) -> None:
+        if request.scope["role"] < role:
+            raise HTTPException(403, f"this needs a token of the role {role.name.lower()} or higher")
+
+    return Depends(check)
+
+
+def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
+    """All routes. Answers carry an ETag: whoever sends it back gets 304 until something has changed."""
+    api = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+    texts_only = [_needs(Role.ANALYST)]
+
+    def answer(request: Request, found: Answer[Any]) -> Response:
+        headers = {
+            "ETag": found.etag,
+            "Cache-Control": f"private, max-age={int(cache_s)}",
+            "Vary": "Authorization, Cookie",
+        }
+        known = {tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")}
+        if found.etag in known:
+            return Response(status_code=304, headers=headers)
+        return Response(found.body, headers=headers, media_type="application/json")
+
+    @api.get("/overview", response_model=models.Overview, summary="Everything of a window, beside the window before")
+    async def overview(request: Request, asked: Annotated[AskedWindow, Query()]) -> Response:
+        return answer(request, await figures.overview(asked))
+
+    @api.get("/products", response_model=models.Products, summary="Every product's totals")
+    async def products(request: Request, asked: Annotated[AskedWindow, Query()]) -> Response:
+        return answer(request, await figures.products(asked))
+
+    @api.get("/products/{product:path}", response_model=models.ProductDetail, summary="One product")
+    async def product(
+        request: Request, product: Annotated[Word, Path()], asked: Annotated[AskedWindow, Query()]
+    ) -> Response:
+        return answer(request, await figures.product(product, asked))
+
+    @api.get("/aspects", response_model=models.Aspects, summary="Mentions by aspect, beside the window before")
+    async def aspects(request: Request, asked: Annotated[ProductWindow, Query()]) -> Response:
+        return answer(request, await figures.aspects(asked))
+
+    @api.get("/trends", response_model=models.Trend, summary="Day by day: texts, or mentions of an aspect")
+    async def trends(request: Request, asked: Annotated[AskedTrend, Query()]) -> Response:
+        return answer(request, await figures.trend(asked))
+
+    @api.get("/issues", response_model=models.Issues, summary="What customers complain of most")
+    async def issues(request: Request, asked: Annotated[AskedIssues, Query()]) -> Response:
+        return answer(request, await figures.issues(asked))
+
+    @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
+    async def choices(request: Request) -> Response:
+        return answer(request, await figures.choices())
+
+    @api.get("/health", response_model=models.HealthFigures, summary="Throughput, lag, dead letters, packs, certainty")
+    async def health(request: Request) -> Response:
+        return answer(request, await figures.health())
+
+    @api.get("/texts", response_model=models.Texts, dependencies=texts_only, summary="Texts, newest first (analyst)")
+    async def texts(request: Request, asked: Annotated[AskedTexts, Query()]) -> Response:
+        return answer(request, await figures.texts(asked))
+
+    @api.get("/texts/count", response_model=models.TextCount, dependencies=texts_only, summary="How many (analyst)")
+    async def count(request: Request, asked: Annotated[TextFilter, Query()]) -> Response:
+        return answer(request, await figures.count(asked))
+
+    @api.get(
+        "/texts.csv", dependencies=texts_only, summary="The newest texts as CSV (analyst)", response_class=Response
+    )
+    async def texts_csv(asked: Annotated[TextFilter, Query()]) -> Response:
+        headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.csv"'}
+        return Response(as_csv(await figures.export(asked, export_rows)), headers=headers, media_type="text/csv")
+
+    @api.get(
+        "/dead-letters", response_model=models.Letters, dependencies=[_needs(Role.ADMIN)], summary="The latest (admin)"
+    )
+    async def letters(request: Request) -> Response:
+        return answer(request, await figures.letters())
+
+    return api

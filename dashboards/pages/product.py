@@ -1,0 +1,97 @@
+"""Product: one product's days and aspects, and the texts behind the aspect that is chosen."""
+
+from nicegui import ui
+
+from dashboards.figures import UnknownProduct
+from dashboards.models import MoverRow, ProductDetail
+from dashboards.pages.day_series import DaySeries
+from dashboards.pages.live import Fragment, LivePage, State, card
+from dashboards.pages.visit import Visit
+from dashboards.parameters import AskedTexts
+
+ASPECTS, TEXTS = 12, 10
+
+
+class ProductPage(LivePage):
+    name = "product"
+
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(visit)
+        self._product = visit.parameters.get("name", "")[:128]
+        self._aspect = self._known(visit.parameters.get("aspect", ""))
+
+    def build(self) -> None:
+        t = self.locale.t
+        self._totals = Fragment()
+        with ui.element("div").classes("grid"):
+            self._series = DaySeries(self.words, "wide")
+            with ui.element("div").classes("narrow grid").style("align-content: start"):
+                with card():
+                    with ui.element("div").classes("card-head"):
+                        ui.html(t("change.title"), sanitize=False, tag="h2")
+                    self._change = Fragment()
+                with card():
+                    with ui.element("div").classes("card-head"):
+                        ui.html(t("issues.title"), sanitize=False, tag="h2")
+                    self._issues = Fragment()
+            with card("half top"):
+                with ui.element("div").classes("card-head"):
+                    ui.html(t("aspects.title"), sanitize=False, tag="h2")
+                self._aspects = Fragment()
+            with card("half"):
+                self._about = Fragment(classes="card-head")
+                self._texts = Fragment()
+
+    def asked(self, what: dict[str, str]) -> None:
+        super().asked(what)
+        if "aspect" in what:
+            self._aspect = self._known(what["aspect"])
+
+    async def look(self) -> State:
+        choices = (await self.visit.figures.choices()).value
+        if not self._product and choices.products:
+            self._product = choices.products[0]
+        self.tools.show(self.visit.tools(products=choices.products, product=self._product))
+        try:
+            found = (await self.visit.figures.product(self._product, self.visit.window)).value
+        except UnknownProduct:
+            self.show_head(self._product or self.locale.t("page.product"))
+            return "unknown" if choices.products else "empty"
+        self._show(found)
+        await self._show_texts(found)
+        return ""
+
+    def _show(self, found: ProductDetail) -> None:
+        render = self.words.render
+        self.show_head(found.product, found.window)
+        self._totals.show(render("totals.html", now=found.totals, before=found.totals_before))
+        self._series.show(found.days, found.window)
+        changes: list[MoverRow] = [found.change] if found.change else []
+        self._change.show(render("movers.html", movers=changes))
+        self._issues.show(render("issues.html", issues=found.issues[:3], with_product=False))
+        shown = found.aspects[:ASPECTS]
+        most = max((max(row.negative, row.positive) for row in shown), default=1) or 1
+        self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=True, chosen=self._aspect))
+
+    async def _show_texts(self, found: ProductDetail) -> None:
+        self._about.show(self.words.render("about.html", chosen=self._aspect))
+        if not self.visit.may_read_texts:
+            self._texts.show(f'<p class="muted">{self.locale.t("texts.forbidden")}</p>')
+            return
+        asked = AskedTexts(
+            product=found.product,
+            aspect=self._aspect,
+            first=found.window.first,
+            last=found.window.last,
+            limit=TEXTS,
+        )
+        texts = (await self.visit.figures.texts(asked)).value.texts
+        self._texts.show(
+            self.words.render(
+                "texts.html", texts=texts, with_product=False, marked=lambda text: self.words.marked(text, self._aspect)
+            )
+        )
+
+    def _known(self, aspect: str) -> str | None:
+        """What the browser sent, if it can be an aspect's name."""
+        return aspect if 0 < len(aspect) <= 128 and "\0" not in aspect else None

@@ -1,0 +1,227 @@
+"""Every statement that the dashboard runs. Fragments are chosen, never made, by what is asked; values are bound parameters.
+
+Figures come from the views and the aggregates; `insights` itself is read for texts, and for how sure the model was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from dashboards.paging import Key
+from dashboards.parameters import TextFilter, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL with {name:Type} placeholders, and what is bound to them."""
+
+    sql: str
+    parameters: Mapping[str, Any]
+
+
+def _where(*conditions: str) -> str:
+    used = [condition for condition in conditions if condition]
+    return f" WHERE {' AND '.join(used)}" if used else ""
+
+
+def _in(window: Window) -> dict[str, Any]:
+    return {"first": window.first.isoformat(), "last": window.last.isoformat()}
+
+
+_PRODUCT = "product = {product:String}"
+_DAYS = "day BETWEEN {first:Date} AND {last:Date}"
+_HOURS = "toDate(hour) BETWEEN {first:Date} AND {last:Date}"
+_TIMES = "toDate(event_time) BETWEEN {first:Date} AND {last:Date}"
+
+
+def days_with_texts(product: str | None) -> Statement:
+    """One row: the first and the latest day, and how many days there are."""
+    where = _where(_PRODUCT if product else "")
+    return Statement(f"SELECT min(day), max(day), count() FROM v_product_daily{where}", {"product": product})  # noqa: S608
+
+
+def totals(window: Window, product: str | None = None) -> Statement:
+    """A row per product: (product, texts, negative, neutral, positive, mean score, mean rating or NULL, urgent)."""
+    where = _where(_HOURS, _PRODUCT if product else "")
+    sql = (
+        "SELECT product, sum(s.texts) AS volume, sum(s.negative), sum(s.neutral), sum(s.positive),"  # noqa: S608
+        " sum(s.score_sum) / volume, if(sum(s.ratings) = 0, NULL, sum(s.rating_sum) / sum(s.ratings)), sum(s.urgent)"
+        f" FROM sentiment_hourly AS s{where} GROUP BY product HAVING volume > 0 ORDER BY volume DESC, product"
+    )
+    return Statement(sql, _in(window) | {"product": product})
+
+
+def daily(window: Window, product: str | None = None) -> Statement:
+    """A row per day: (day, texts, negative, neutral, positive, mean score)."""
+    where = _where(_DAYS, _PRODUCT if product else "")
+    sql = (
+        "SELECT day, sum(v.volume) AS texts, sum(v.negative), sum(v.neutral), sum(v.positive),"  # noqa: S608
+        f" sum(v.mean_score * v.volume) / texts FROM v_product_daily AS v{where} GROUP BY day ORDER BY day"
+    )
+    return Statement(sql, _in(window) | {"product": product})
+
+
+def daily_by_origin(window: Window, product: str | None, source: str | None, language: str | None) -> Statement:
+    """The same of one source, language or both: the view does not tell them apart, its aggregate does."""
+    where = _where(
+        _HOURS,
+        _PRODUCT if product else "",
+        "source = {source:String}" if source else "",
+        "language = {language:String}" if language else "",
+    )
+    sql = (
+        "SELECT toDate(hour) AS day, sum(s.texts) AS volume, sum(s.negative), sum(s.neutral), sum(s.positive),"  # noqa: S608
+        f" sum(s.score_sum) / volume FROM sentiment_hourly AS s{where} GROUP BY day HAVING volume > 0 ORDER BY day"
+    )
+    return Statement(sql, _in(window) | {"product": product, "source": source, "language": language})
+
+
+def aspects(window: Window, product: str | None = None) -> Statement:
+    """A row per aspect: (aspect, mentions, negative, neutral, positive), most mentioned first."""
+    where = _where(_DAYS, _PRODUCT if product else "")
+    sql = (
+        "SELECT aspect, sum(v.mentions) AS said, sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
+        f" FROM v_aspect_trends AS v{where} GROUP BY aspect ORDER BY said DESC, aspect"
+    )
+    return Statement(sql, _in(window) | {"product": product})
+
+
+def aspect_daily(window: Window, aspect: str, product: str | None = None) -> Statement:
+    """A row per day: (day, mentions, negative, neutral, positive) of one aspect."""
+    where = _where(_DAYS, "aspect = {aspect:String}", _PRODUCT if product else "")
+    sql = (
+        "SELECT day, sum(v.mentions), sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
+        f" FROM v_aspect_trends AS v{where} GROUP BY day ORDER BY day"
+    )
+    return Statement(sql, _in(window) | {"aspect": aspect, "product": product})
+
+
+def issues(product: str | None, limit: int) -> Statement:
+    """(product, aspect, mentions, negative, negative share, example, its event, last seen), most complained of first."""
+    sql = (
+        "SELECT product, aspect, mentions, negative, negative_share, example, example_event_id, last_seen"  # noqa: S608
+        f" FROM v_top_issues{_where(_PRODUCT if product else '')}"
+        " ORDER BY negative DESC, negative_share DESC, product, aspect LIMIT {limit:UInt32}"
+    )
+    return Statement(sql, {"product": product, "limit": limit})
+
+
+def choices() -> Statement:
+    """One row: the products, sources and languages that there are texts of."""
+    sql = "SELECT groupUniqArray(product), groupUniqArray(source), groupUniqArray(language) FROM sentiment_hourly"
+    return Statement(sql, {})
+
+
+TEXT_COLUMNS = (
+    "toUnixTimestamp64Milli(event_time)", "topic", "topic_id", "partition", "offset", "event_id", "source", "kind",
+    "product", "title", "text", "rating", "language", "toString(sentiment)", "sentiment_score", "sentiment_confidence",
+    "`aspects.aspect`", "arrayMap(s -> toString(s), `aspects.sentiment`)", "`aspects.confidence`", "`aspects.start`",
+    "`aspects.end`", "intents", "emotion", "urgency", "flags", "pack", "pack_version", "toString(route)",
+    "toUnixTimestamp64Milli(ingested_at)",
+)  # fmt: skip
+_POSITION = "(toUnixTimestamp64Milli(event_time), topic, topic_id, partition, offset)"
+_AFTER = (
+    "event_time <= fromUnixTimestamp64Milli({time_ms:Int64}) AND "
+    + _POSITION
+    + " < ({time_ms:Int64}, {topic:String}, {topic_id:String}, {partition:UInt32}, {offset:UInt64})"
+)
+_ORDER = "event_time DESC, topic DESC, topic_id DESC, partition DESC, offset DESC"
+
+
+def texts(asked: TextFilter, limit: int, after: Key | None = None) -> Statement:
+    """`limit` rows of TEXT_COLUMNS, newest first, after the row `after`."""
+    conditions, parameters = _chosen(asked)
+    if after is not None:
+        conditions.append(_AFTER)
+        parameters |= after.model_dump()
+    columns = ", ".join(TEXT_COLUMNS)
+    sql = f"SELECT {columns} FROM insights{_where(*conditions)} ORDER BY {_ORDER} LIMIT {{limit:UInt32}}"  # noqa: S608
+    return Statement(sql, parameters | {"limit": limit})
+
+
+def count_texts(asked: TextFilter) -> Statement:
+    """One row: how many texts there are, and when the latest of them came in (milliseconds since 1970)."""
+    conditions, parameters = _chosen(asked)
+    sql = f"SELECT count(), toUnixTimestamp64Milli(max(ingested_at)) FROM insights{_where(*conditions)}"  # noqa: S608
+    return Statement(sql, parameters)
+
+
+def _chosen(asked: TextFilter) -> tuple[list[str], dict[str, Any]]:
+    given = asked.model_dump(include=set(TextFilter.model_fields), exclude_none=True)
+    conditions = [condition for name, condition in _TEXT_CONDITIONS.items() if name in given]
+    if "polarity" in given:
+        conditions.remove(_TEXT_CONDITIONS["aspect"])  # the condition of `polarity` holds it too
+    return conditions, {name: v.isoformat() if isinstance(v, date) else v for name, v in given.items()}
+
+
+_TEXT_CONDITIONS = {
+    "product": _PRODUCT,
+    "source": "source = {source:String}",
+    "language": "language = {language:String}",
+    "sentiment": "sentiment = {sentiment:String}",
+    "aspect": "has(`aspects.aspect`, {aspect:String})",
+    "polarity": (
+        "arrayExists((a, s) -> a = {aspect:String} AND toString(s) = {polarity:String},"
+        " `aspects.aspect`, `aspects.sentiment`)"
+    ),
+    "intent": "has(intents, {intent:String})",
+    "min_confidence": "sentiment_confidence >= {min_confidence:Float64}",
+    "first": "toDate(event_time) >= {first:Date}",
+    "last": "toDate(event_time) <= {last:Date}",
+    "q": ("(positionCaseInsensitiveUTF8(text, {q:String}) > 0 OR positionCaseInsensitiveUTF8(title, {q:String}) > 0)"),
+}
+
+
+def throughput(minutes: int) -> Statement:
+    """A row per minute of the last `minutes` in which events came in: (milliseconds since 1970, events)."""
+    sql = (
+        "SELECT toInt64(toUnixTimestamp(toStartOfMinute(ingested_at))) * 1000 AS minute_ms, count() FROM event_keys"
+        " WHERE ingested_at >= toStartOfMinute(now() - toIntervalMinute({minutes:UInt32})) GROUP BY minute_ms ORDER BY 1"
+    )
+    return Statement(sql, {"minutes": minutes})
+
+
+def latest() -> Statement:
+    """One row: now and when the latest event came in, in milliseconds since 1970 by ClickHouse's clock, and all events."""
+    sql = (
+        "SELECT toUnixTimestamp64Milli(now64(3)), toUnixTimestamp64Milli(max(ingested_at)),"
+        " (SELECT sum(volume) FROM v_product_daily) FROM event_keys"
+    )
+    return Statement(sql, {})
+
+
+def dead_letter_reasons() -> Statement:
+    """A row per reason: (reason, how many, the latest in milliseconds since 1970). No bytes."""
+    sql = (
+        "SELECT reason, count() AS letters, toUnixTimestamp64Milli(max(failed_at)) FROM dead_letters"
+        " GROUP BY reason ORDER BY letters DESC, reason"
+    )
+    return Statement(sql, {})
+
+
+def dead_letters(limit: int) -> Statement:
+    """The latest: (topic, partition, offset, reason, sentence, milliseconds since 1970). Never key, value or headers."""
+    sql = (
+        "SELECT topic, partition, offset, reason, sentence, toUnixTimestamp64Milli(failed_at) FROM dead_letters"
+        " ORDER BY failed_at DESC, topic, partition, offset LIMIT {limit:UInt32}"
+    )
+    return Statement(sql, {"limit": limit})
+
+
+def packs(window: Window) -> Statement:
+    """A row per pack and version: (pack, version, texts, latest text's arrival in milliseconds since 1970)."""
+    sql = (
+        "SELECT pack, pack_version, count() AS texts, toUnixTimestamp64Milli(max(ingested_at)) AS latest_ms FROM v_recent"  # noqa: S608
+        f" WHERE {_TIMES} GROUP BY pack, pack_version ORDER BY latest_ms DESC, pack, pack_version"
+    )
+    return Statement(sql, _in(window))
+
+
+def certainty(window: Window) -> Statement:
+    """A row per day: (day, texts, mean confidence, texts judged unsure, texts without an emotion sure enough)."""
+    sql = (
+        "SELECT toDate(event_time) AS day, count(), avg(sentiment_confidence), countIf(has(flags, 'unsure')),"  # noqa: S608
+        f" countIf(emotion = '') FROM insights WHERE {_TIMES} GROUP BY day ORDER BY day"
+    )
+    return Statement(sql, _in(window))
