@@ -44,6 +44,7 @@ JOINING = {
     "workers.digests",
     "workers.cli",
     "workers.stack",
+    "workers.stack_dashboard",
     "workers.chaos",
     "workers.bench",
     "workers.commands",
