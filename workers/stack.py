@@ -14,9 +14,10 @@ from pathlib import Path
 from workers.embedded.broker import SESSION_TIMEOUT_MS, EmbeddedBroker
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.embedded.kafka import ApacheKafka
-from workers.embedded.process import ChildProcess, accepts_connections, free_port
+from workers.embedded.process import ChildProcess, free_port
 from workers.errors import VoxpopError
 from workers.settings import Settings, as_environment, usable_cpus
+from workers.stack_dashboard import StackDashboard, stack_dashboard
 from workers.store.connect import connect
 from workers.store.migrate import migrate
 from workers.store.query import ProductRow, Reader
@@ -25,7 +26,6 @@ from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce
 from workers.stream.topics import ensure_topics
 
 PROGRESS_S = 0.25
-DASHBOARD_START_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Stack:
     """A running stack. `settings` are those of its parts, for anything else that wants to talk to them."""
 
     def __init__(
-        self, settings: Settings, workers: list[ChildProcess], log_dir: Path, dashboard: "StackDashboard | None" = None
+        self, settings: Settings, workers: list[ChildProcess], log_dir: Path, dashboard: StackDashboard | None = None
     ) -> None:
         self.settings = settings
         self.workers = workers
@@ -121,21 +121,6 @@ class Stack:
         for worker in self.workers:
             if not worker.running:
                 raise VoxpopError(f"{worker.name} ended: {worker.last_words()} (its log: {worker.log_file})")
-
-
-class StackDashboard:
-    """The dashboard's process. It starts beside the workers and is not waited for until somebody asks for its address."""
-
-    def __init__(self, process: ChildProcess, host: str, port: int) -> None:
-        self._process, self._host, self._port = process, host, port
-
-    @property
-    def address(self) -> str:
-        return f"http://{f'[{self._host}]' if ':' in self._host else self._host}:{self._port}/"
-
-    def wait(self) -> None:
-        """Returns when it answers. Raises `EmbeddedError` with its last words when it does not come up."""
-        self._process.wait_until(lambda: accepts_connections(self._host, self._port), DASHBOARD_START_S)
 
 
 class _Feed(threading.Thread):
@@ -225,20 +210,8 @@ def running_stack(
             stack.enter_context(_start_worker(local, number, workers, http_port, logs))
             for number in range(1, workers + 1)
         ]
-        screens = stack.enter_context(_dashboard(local, http_port, logs)) if dashboard else None
+        screens = stack.enter_context(stack_dashboard(local, http_port, logs)) if dashboard else None
         yield Stack(local, processes, logs, screens)
-
-
-@contextmanager
-def _dashboard(settings: Settings, http_port: int | None, logs: Path) -> Iterator[StackDashboard]:
-    own = settings.dashboard
-    port = own.port if own.port and not accepts_connections(own.host, own.port) else free_port(own.host)
-    metrics = () if http_port is None else (f"http://{settings.worker.http_host}:{http_port}/metrics",)
-    own = own.model_copy(update={"port": port, "worker_metrics": own.worker_metrics or metrics})
-    environment = as_environment(settings.model_copy(update={"dashboard": own}))
-    command = [sys.executable, "-m", "workers.cli", "dashboard"]
-    with ChildProcess("the dashboard", command, log_file=logs / "dashboard.log", environment=environment) as process:
-        yield StackDashboard(process, own.host, port)
 
 
 def _local_settings(

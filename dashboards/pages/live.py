@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 import structlog
-from nicegui import ui
+from nicegui import background_tasks, ui
 from nicegui.elements.echart import EChart
 from nicegui.elements.html import Html
 from nicegui.events import GenericEventArguments
@@ -20,6 +20,8 @@ from workers.errors import VoxpopError
 
 # What a page shows instead of figures; empty when it has some. See state.html.
 State = Literal["", "empty", "unknown"]
+
+FIRST_FIGURES_S = 3.0  # so long a browser waits for a page with figures; then it gets one that is still loading
 
 log = structlog.get_logger(__name__)
 
@@ -98,10 +100,12 @@ class LivePage(ABC):
                 self.build()
         self.show_head(self.locale.t(f"page.{self.name}"))
         self._say("loading")
+        first = background_tasks.create(self.refresh(), name=f"first figures of {self.name}")
+        await asyncio.wait({first}, timeout=FIRST_FIGURES_S)
+        # Last: a timer waits for the browser, and as soon as anything does so NiceGUI sends the page as it stands.
         self._timer = ui.timer(self.visit.refresh_s, self.refresh, immediate=False)
         ui.on("visible", self._visible)
         ui.on("asked", self._asked)
-        await self.refresh()
 
     async def refresh(self) -> None:
         """Once: figures, or the reason why there are none."""

@@ -74,8 +74,9 @@ class ProductPage(LivePage):
         self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=True, chosen=self._aspect))
 
     async def _show_texts(self, found: ProductDetail) -> None:
-        self._about.show(self.words.render("about.html", chosen=self._aspect))
+        about = self.words.render("about.html", chosen=self._aspect)
         if not self.visit.may_read_texts:
+            self._about.show(about)
             self._texts.show(f'<p class="muted">{self.locale.t("texts.forbidden")}</p>')
             return
         asked = AskedTexts(
@@ -86,6 +87,7 @@ class ProductPage(LivePage):
             limit=TEXTS,
         )
         texts = (await self.visit.figures.texts(asked)).value.texts
+        self._about.show(about)
         self._texts.show(
             self.words.render(
                 "texts.html", texts=texts, with_product=False, marked=lambda text: self.words.marked(text, self._aspect)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import socket
 from typing import Any
 
 import pytest
@@ -54,8 +55,8 @@ def violations(page: Any) -> list[str]:
 def test_every_page_shows_its_data_and_keeps_nobody_out(open_page: Open, path: str, scheme: str) -> None:
     page = open_page(path, color_scheme=scheme)
     page.wait_for_selector(".card:visible")
-    assert page.locator("h1").inner_text() == HEADINGS.get(path, "Tavio Hush")
     wait_for_text(page, ".status", "Live")
+    assert page.locator("h1").inner_text() == HEADINGS.get(path, "Tavio Hush")
     if path != "/explore":
         page.wait_for_selector(".chart svg path", state="attached")
         assert page.locator(".chart").first.get_attribute("aria-label")
@@ -310,6 +311,21 @@ def test_without_clickhouse_a_page_says_so_and_what_to_do(open_page: Open, serve
         wait_for_text(page, ".status", "Waiting for ClickHouse")
         assert violations(page) == []
         page.context.close()
+
+
+def test_while_clickhouse_takes_its_time_a_page_shows_that_it_loads(
+    open_page: Open, serve: Serve, sample: Stack
+) -> None:
+    with socket.socket() as silent:  # takes connections and never answers
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        slow = sample.settings.clickhouse.model_copy(update={"port": silent.getsockname()[1]})
+        with serve(sample.settings.model_copy(update={"clickhouse": slow})) as base:
+            page = open_page("/", base)
+            page.wait_for_selector(".skeleton")
+            assert page.locator("[role=status]:has-text('Loading figures')").count() == 1
+            assert violations(page) == []
+            page.context.close()
 
 
 def test_before_the_first_text_a_page_says_that_it_waits(open_page: Open, serve: Serve, sample: Stack) -> None:

@@ -51,6 +51,7 @@ JOINING = {
     "workers.digests",
     "workers.cli",
     "workers.stack",
+    "workers.stack_dashboard",
     "workers.chaos",
     "workers.bench",
     "workers.evaluate",

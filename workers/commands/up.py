@@ -21,7 +21,8 @@ from workers.commands.dashboard import missing_for_dashboard
 from workers.embedded.process import EmbeddedError
 from workers.errors import VoxpopError
 from workers.settings import Settings
-from workers.stack import Snapshot, Stack, StackDashboard, Summary, running_stack
+from workers.stack import Snapshot, Stack, Summary, running_stack
+from workers.stack_dashboard import StackDashboard
 from workers.store.query import ProductRow
 from workers.stream.files import EventFile, RowMapping
 from workers.stream.produce import Outgoing
