@@ -20,6 +20,7 @@ class FrozenJudge(WordJudge):
     """Freezes its worker where no check of its own protects it any more: resends are sorted out, nothing is inserted."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.reached, self.wake = Event(), Event()
 
     def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
