@@ -28,6 +28,7 @@ from workers.stream.consume import BlockConsumer
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
 SOURCE = "test"
+WINDOW = 100  # inserts that a table remembers: the fewest the settings allow
 LIMIT_S = 60.0
 _TONES: dict[str, SentimentLabel] = {"love": "positive", "hate": "negative"}
 _ASPECT = re.compile(r"battery|price|sound")

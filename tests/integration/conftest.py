@@ -7,16 +7,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from schemas.samples import gold_labels, sample_messages
+from schemas.taxonomy import load_taxonomy
+from tests.by_hand import WINDOW
 from tests.conftest import StartKafka
+from workers.analyze.judge import Judge
+from workers.analyze.redact import Redactor
 from workers.embedded.broker import SESSION_TIMEOUT_MS
-from workers.settings import KafkaSettings, Settings
+from workers.embedded.clickhouse import EmbeddedClickHouse
+from workers.settings import ClickHouseSettings, KafkaSettings, Settings, WorkerSettings, load_settings
+from workers.slm.build import ensure_pack
 from workers.stack import Stack, running_stack
+from workers.store.migrate import migrate
 from workers.stream.produce import Outgoing
 
 Ran = subprocess.CompletedProcess[str]
@@ -103,3 +110,30 @@ def voxpop() -> Voxpop:
         return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=variables, check=False)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def judge() -> Iterator[Judge]:
+    """The default pack over the shipped taxonomy."""
+    settings = load_settings()
+    pack = ensure_pack("e5-small-multilingual", settings.packs_dir, settings.cache_dir)
+    with closing(Judge(pack, load_taxonomy(), Redactor(), b"salt", replicas=2)) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
+    """A ClickHouse of the module's own: its tests may kill it, as long as they start it again."""
+    with EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def migrated(server: EmbeddedClickHouse) -> Settings:
+    """The smallest deduplication window, and retries that do not wait long."""
+    made = Settings(
+        clickhouse=ClickHouseSettings(port=server.port, deduplication_window=WINDOW),
+        worker=WorkerSettings(insert_retry_max_s=0.1),
+    )
+    migrate(made)
+    return made

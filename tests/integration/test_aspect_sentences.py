@@ -1,7 +1,6 @@
 """160 sentences of our own, English and Spanish, each with its aspects and what it says of them: what the default pack makes
 of them must not get worse. No training or tuning has seen them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +8,6 @@ import pytest
 
 from schemas.taxonomy import load_taxonomy
 from workers.analyze.judge import Judge, Request
-from workers.analyze.redact import Redactor
-from workers.settings import load_settings
-from workers.slm.build import ensure_pack
 
 FILE = Path(__file__).parents[1] / "data" / "aspects.tsv"
 KNOWN = {aspect.name for aspect in load_taxonomy().aspects}
@@ -42,15 +38,6 @@ def sentences() -> list[Sentence]:
         Sentence(language, text, dict(pair.split("=") for pair in aspects.split(";")))  # type: ignore[misc]
         for language, text, aspects in rows
     ]
-
-
-@pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    settings = load_settings()
-    pack = ensure_pack("e5-small-multilingual", settings.packs_dir, settings.cache_dir)
-    loaded = Judge(pack, load_taxonomy(), Redactor(), b"salt", replicas=2)
-    yield loaded
-    loaded.close()
 
 
 def shares(judge: Judge, chosen: list[Sentence]) -> Shares:

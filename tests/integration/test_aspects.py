@@ -1,7 +1,5 @@
 """What the default pack says of aspects: the right clause for each, also for aspects it never heard of."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from schemas.insights import AspectMention
@@ -10,15 +8,6 @@ from workers.analyze.judge import Judge, Request
 from workers.analyze.redact import Redactor
 from workers.settings import load_settings
 from workers.slm.build import ensure_pack
-
-
-@pytest.fixture(scope="module")
-def judge() -> Iterator[Judge]:
-    settings = load_settings()
-    pack = ensure_pack("e5-small-multilingual", settings.packs_dir, settings.cache_dir)
-    loaded = Judge(pack, load_taxonomy(), Redactor(), b"salt", replicas=2)
-    yield loaded
-    loaded.close()
 
 
 def mentions(judge: Judge, text: str, *names: str, title: str = "") -> dict[str, tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 
 from schemas.insights import Insight
 from tests.by_hand import (
+    WINDOW,
     RememberingProducer,
     Rows,
     block,
@@ -23,28 +24,9 @@ from tests.by_hand import (
 from workers import metrics
 from workers.chaos.proxy import Fault, FaultKind, FaultProxy
 from workers.embedded.clickhouse import EmbeddedClickHouse
-from workers.settings import ClickHouseSettings, Settings, WorkerSettings
+from workers.settings import Settings
 from workers.store.connect import StoreRefused, connect
-from workers.store.migrate import migrate, shipped_migrations
-
-WINDOW = 100
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
-    with EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def migrated(server: EmbeddedClickHouse) -> Settings:
-    """The smallest deduplication window, and retries that do not wait long."""
-    made = Settings(
-        clickhouse=ClickHouseSettings(port=server.port, deduplication_window=WINDOW),
-        worker=WorkerSettings(insert_retry_max_s=0.1),
-    )
-    migrate(made)
-    return made
+from workers.store.migrate import shipped_migrations
 
 
 @pytest.fixture

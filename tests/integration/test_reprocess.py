@@ -19,6 +19,7 @@ import pytest
 from schemas.insights import Position
 from tests.by_hand import (
     SOURCE,
+    WINDOW,
     HandWorker,
     RememberingProducer,
     Rows,
@@ -37,15 +38,13 @@ from tests.integration.conftest import Voxpop
 from workers import failpoints, metrics, reprocess
 from workers.analyze.judge import Judge
 from workers.chaos.verdict import _RECOUNTS
-from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.failpoints import PAGE_FAILPOINTS, Fault
 from workers.reprocess import Finished, Reprocess, Tally
-from workers.settings import ClickHouseSettings, Settings, WorkerSettings
+from workers.settings import Settings
 from workers.slm.packs import read_card, write_card
 from workers.stack import Stack
 from workers.store import pages as pages_module
 from workers.store.connect import connect
-from workers.store.migrate import migrate
 from workers.store.pages import Pages
 from workers.store.query import Reader
 from workers.store.selection import PackVersion, RoutedTo, SelectedRows, Selection
@@ -56,7 +55,6 @@ from workers.stream.finished import FinishedBlocks
 from workers.stream.produce import Outgoing
 from workers.stream.topics import ensure_topics
 
-WINDOW = 100
 COUNT, PAGE = 12, 4  # a page a month
 NEWER = WordJudge("2", {"know": "negative", "love": "neutral"}, re.compile("battery|colour|number"))
 ALL = Selection(PackVersion("words", "2"), datetime(2000, 1, 1, tzinfo=UTC))
@@ -71,22 +69,6 @@ WHAT_IS_SAID = (
     "SELECT event_id, text, pack_version, sentiment, sentiment_score, `aspects.aspect`, `aspects.start`, intents"
     " FROM insights ORDER BY ALL"
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedClickHouse]:
-    with EmbeddedClickHouse(tmp_path_factory.mktemp("clickhouse")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def migrated(server: EmbeddedClickHouse) -> Settings:
-    made = Settings(
-        clickhouse=ClickHouseSettings(port=server.port, deduplication_window=WINDOW),
-        worker=WorkerSettings(insert_retry_max_s=0.1),
-    )
-    migrate(made)
-    return made
 
 
 @pytest.fixture

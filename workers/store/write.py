@@ -130,12 +130,12 @@ class Writer:
         months = sorted({moment.year * 100 + moment.month for moment in utc})
         for table in ("insights", "aspect_mentions"):
             sql = f"DELETE FROM {table} WHERE toYYYYMM(event_time) IN {{months:Array(UInt32)}} AND {condition}"  # noqa: S608
-            self.command(sql, parameters | {"months": months})
+            self.command(sql, parameters | {"months": months}, _DELETE_SETTINGS)
 
-    def command(self, sql: str, parameters: dict[str, Any]) -> None:
+    def command(self, sql: str, parameters: dict[str, Any], settings: dict[str, Any] | None = None) -> None:
         """A statement of ours that gives no rows."""
         try:
-            self._client.command(sql, parameters=parameters, settings=_DELETE_SETTINGS)
+            self._client.command(sql, parameters=parameters, settings=settings)
         except ClickHouseError as error:
             raise explain(error, self._settings) from error
 

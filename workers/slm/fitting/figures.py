@@ -61,7 +61,7 @@ def confusion(gold: Given, said: Given) -> list[list[int]]:
     return counted
 
 
-def calibration_error(confidence: NDArray[np.float64], right: Given, bins: int = 15) -> float:
+def calibration_error(confidence: NDArray[np.floating], right: Given, bins: int = 15) -> float:
     """Expected calibration error of answers (n,) and whether they were right (Naeini et al. 2015)."""
     slot = np.minimum((confidence * bins).astype(int), bins - 1)
     count = np.bincount(slot, minlength=bins)

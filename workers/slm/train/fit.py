@@ -8,6 +8,8 @@ from scipy.optimize import minimize_scalar
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, recall_score
 
+from workers.slm.fitting import figures
+
 Array = NDArray[np.float32]
 
 
@@ -98,13 +100,10 @@ def accuracy_at_coverage(logits: Array, gold: NDArray[np.int64]) -> dict[str, fl
     }
 
 
-def calibration_error(logits: Array, gold: NDArray[np.int64], temperature: float, bins: int = 15) -> float:
-    """Expected calibration error in percent (Naeini et al. 2015)."""
+def calibration_error(logits: Array, gold: NDArray[np.int64], temperature: float) -> float:
+    """Expected calibration error of the likeliest label, in percent."""
     shares = _softmax(logits / temperature)
-    confidence, hit = shares.max(axis=1), shares.argmax(axis=1) == gold
-    slot = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [abs(hit[slot == b].mean() - confidence[slot == b].mean()) * (slot == b).mean() for b in set(slot.tolist())]
-    return round(100 * float(sum(gaps)), 2)
+    return round(100 * figures.calibration_error(shares.max(axis=1), shares.argmax(axis=1) == gold), 2)
 
 
 def temperature(logits: Array, gold: NDArray[np.int64]) -> float:
