@@ -174,9 +174,11 @@ _TEXT_CONDITIONS = {
 
 
 def throughput(minutes: int) -> Statement:
-    """A row per minute of the last `minutes` in which events came in: (milliseconds since 1970, events)."""
+    """A row per minute of the last `minutes` in which events came in: (milliseconds since 1970, events). An event that was
+    judged again has several lines of the same position."""
     sql = (
-        "SELECT toInt64(toUnixTimestamp(toStartOfMinute(ingested_at))) * 1000 AS minute_ms, count() FROM event_keys"
+        "SELECT toInt64(toUnixTimestamp(toStartOfMinute(ingested_at))) * 1000 AS minute_ms,"
+        " uniqExact(topic, topic_id, partition, offset) FROM event_keys"
         " WHERE ingested_at >= toStartOfMinute(now() - toIntervalMinute({minutes:UInt32})) GROUP BY minute_ms ORDER BY 1"
     )
     return Statement(sql, {"minutes": minutes})

@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import pytest
 
+from dashboards.statements import throughput
 from schemas.insights import Position
 from tests.by_hand import (
     SOURCE,
@@ -164,6 +165,14 @@ def test_rows_and_every_aggregate_follow_and_the_event_stays_as_it_was(settings:
         ("colour",),
         ("number",),
     ]
+
+
+def test_an_event_that_was_judged_again_has_still_come_in_once(settings: Settings, rows: Rows) -> None:
+    process(settings, block(0, COUNT))
+    run(settings)
+    statement = throughput(60)
+    minutes = rows.reader.select(statement.sql, parameters=statement.parameters).result_rows
+    assert sum(events for _, events in minutes) == COUNT < rows.count("event_keys")
 
 
 def test_a_second_run_finds_nothing_to_do(settings: Settings, rows: Rows) -> None:
