@@ -54,7 +54,7 @@ lint: .venv/installed-for-tests
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Voxpop needs Python 3.11 or newer, $(PYTHON) is older: install one, or name it: make $(MAKECMDGOALS) PYTHON=…"; exit 2; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing into .venv (about 435 MB to download the first time)"
+	@echo "installing into .venv (about 470 MB to download the first time)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[embedded,dashboard]'
 	@touch $@
 

@@ -1,4 +1,4 @@
-"""Logistic regression with an L2 penalty, multinomial and binary, by L-BFGS: what a head of one layer needs, in numpy.
+"""Logistic regression with an L2 penalty, multinomial and binary, by L-BFGS: what a head of one layer needs.
 
 It minimises the mean negative log-likelihood plus |weight|² / (2 · c · n), as scikit-learn's LogisticRegression(C=c) does;
 the bias bears no penalty. A test holds the two equal.
@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 Matrix = NDArray[np.float64]
 Loss = Callable[[Matrix], tuple[float, Matrix]]
 
-MEMORY = 10  # of L-BFGS: pairs of steps and changes of the gradient
-ENOUGH = 1e-4  # of the decrease that the slope promises (Armijo)
 MOST_STEPS = 1_000
-SMALLEST_STEP = 1e-10
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def fit_softmax(x: Matrix, label: NDArray[np.int64], labels: int, c: float, tole
         off[rows, label] -= 1
         return float(value), np.concatenate([(off.T @ x / n + weight / (c * n)).ravel(), off.mean(axis=0)])
 
-    weight, bias = _parts(minimum(loss, np.zeros(labels * (d + 1)), tolerance), labels, d)
+    weight, bias = _parts(_least(loss, np.zeros(labels * (d + 1)), tolerance), labels, d)
     return Linear(weight, bias)
 
 
@@ -66,49 +64,15 @@ def fit_binary(x: Matrix, yes: NDArray[np.bool_], c: float, tolerance: float = 1
         off = -sign * np.exp(-np.logaddexp(0, margin))
         return float(value), np.append(off @ x / n + weight / (c * n), off.mean())
 
-    flat = minimum(loss, np.zeros(d + 1), tolerance)
+    flat = _least(loss, np.zeros(d + 1), tolerance)
     return Linear(flat[None, :d], flat[d:])
 
 
-def minimum(loss: Loss, start: Matrix, tolerance: float) -> Matrix:
-    """Where a smooth convex function is least: the largest part of its gradient is at most `tolerance`, or no step helps.
-
-    L-BFGS with backtracking (Nocedal and Wright, Numerical Optimization, algorithms 7.4 and 3.1).
-    """
-    at, steps, changes = start, list[Matrix](), list[Matrix]()
-    value, gradient = loss(at)
-    for _ in range(MOST_STEPS):
-        if np.abs(gradient).max() <= tolerance:
-            break
-        direction = -_curved(gradient, steps, changes)
-        slope = float(direction @ gradient)
-        length = 1.0 if steps else min(1.0, 1 / float(np.abs(gradient).sum()))
-        new_value, new_gradient = loss(at + length * direction)
-        while new_value > value + ENOUGH * length * slope and length > SMALLEST_STEP:
-            length /= 2
-            new_value, new_gradient = loss(at + length * direction)
-        if length <= SMALLEST_STEP:
-            break
-        step, change = length * direction, new_gradient - gradient
-        if step @ change > 0:
-            steps, changes = [*steps[-MEMORY + 1 :], step], [*changes[-MEMORY + 1 :], change]
-        at, value, gradient = at + step, new_value, new_gradient
-    return at
-
-
-def _curved(gradient: Matrix, steps: list[Matrix], changes: list[Matrix]) -> Matrix:
-    """The gradient times the inverse curvature that the last steps tell of (the two-loop recursion)."""
-    q = gradient.copy()
-    taken = []
-    for step, change in zip(reversed(steps), reversed(changes), strict=True):
-        share = (step @ q) / (step @ change)
-        q -= share * change
-        taken.append(share)
-    if steps:
-        q *= (steps[-1] @ changes[-1]) / (changes[-1] @ changes[-1])
-    for step, change, share in zip(steps, changes, reversed(taken), strict=True):
-        q += (share - (change @ q) / (step @ change)) * step
-    return q
+def _least(loss: Loss, start: Matrix, tolerance: float) -> Matrix:
+    """Where a smooth convex function is least: the largest part of its gradient is at most `tolerance`, or no step helps."""
+    options = {"gtol": tolerance, "ftol": 0.0, "maxiter": MOST_STEPS}
+    found: Matrix = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x
+    return found
 
 
 def _parts(flat: Matrix, labels: int, d: int) -> tuple[Matrix, Matrix]:
