@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workers.analyze.redact import Redactor
+
 LANGUAGES = {"en": "english", "es": "spanish", "pt": "portuguese", "fr": "french", "it": "italian", "de": "german"}
 _HANDLE = re.compile(r"@\w+")
 _LINK = re.compile(r"https?://\S+|\bhttp\b")
+_REDACTOR = Redactor()
 MAX_CHARS = 1200  # of a training text; long reviews say what they say early
 
 
@@ -40,7 +43,9 @@ def sentiment(data: Path, part: str, languages: Collection[str]) -> list[Example
     found = [Example(plain(r["text"]), "tweets", r["label"]) for r in rows(data, f"tweet_sentiment_{part}")]
     for name in (name for code, name in LANGUAGES.items() if code in languages):
         found += [Example(plain(r["text"]), f"xlmt_{name}", r["label"]) for r in rows(data, f"xlmt_{name}_{part}")]
-    found += [Example(plain(r["text"]), "airline", r["label"]) for r in split(data, "airline_train", part)]
+    found += [
+        Example(plain(r["text"], r["product"]), "airline", r["label"]) for r in split(data, "airline_train", part)
+    ]
     found += [
         Example(plain(r["text"]), "amazon_devices", _of_stars(r["rating"]))
         for r in split(data, "amazon_devices_train", part)
@@ -82,8 +87,7 @@ def _of_stars(rating: int) -> str:
     return "negative" if rating <= 2 else "positive" if rating >= 4 else "neutral"
 
 
-def plain(text: str) -> str:
-    """As the worker sees texts: handles redacted (in every other text, since companies' handles stay), links alike."""
-    even = len(text) % 2 == 0
-    text = _LINK.sub("http", text)
-    return (_HANDLE.sub("[HANDLE]", text) if even else text)[:MAX_CHARS]
+def plain(text: str, product: str = "") -> str:
+    """As the worker sees texts: personal data redacted. The handle of the product's own company stays, as in the worker;
+    in every other text it does not, since many texts come without their product."""
+    return _REDACTOR.redact(text, product=product if len(text) % 2 else "").text[:MAX_CHARS]

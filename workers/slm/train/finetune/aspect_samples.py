@@ -59,7 +59,7 @@ def _airline(data: Path, dice: random.Random) -> Iterator[Sample]:
             continue
         absent = [*dice.sample(aspect_words.FOREIGN["flights"], 3), *(c for c in clear if c != name)]
         yield Sample(
-            corpora.plain(row["text"]), "airline", aspects=(Sought(name, 1, 0), *(Sought(a, 0) for a in absent))
+            corpora.plain(row["text"], row["product"]), "airline", aspects=(Sought(name, 1, 0), *(Sought(a, 0) for a in absent))
         )
 
 

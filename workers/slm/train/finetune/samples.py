@@ -78,7 +78,7 @@ def _sentiment(data: Path, languages: Collection[str]) -> list[Sample]:
     train = corpora.apart(train, dev)
     titles = {r["text"][:200]: r["title"] for r in corpora.rows(data, "amazon_devices_train")}
     reasons = {
-        corpora.plain(r["text"]): r["reason"]
+        corpora.plain(r["text"], r["product"]): r["reason"]
         for r in corpora.rows(data, "airline_train")
         if r["reason"] and r["reason_confidence"] >= 0.6
     }
