@@ -58,9 +58,8 @@ def _airline(data: Path, dice: random.Random) -> Iterator[Sample]:
         if name is None or row["reason_confidence"] < 0.65:
             continue
         absent = [*dice.sample(aspect_words.FOREIGN["flights"], 3), *(c for c in clear if c != name)]
-        yield Sample(
-            corpora.plain(row["text"], row["product"]), "airline", aspects=(Sought(name, 1, 0), *(Sought(a, 0) for a in absent))
-        )
+        known = (Sought(name, 1, 0), *(Sought(n, 0) for n in absent))
+        yield Sample(corpora.plain(row["text"], row["product"]), "airline", aspects=known)
 
 
 def _amazon(data: Path, dice: random.Random) -> Iterator[Sample]:
