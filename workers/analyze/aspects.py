@@ -36,7 +36,7 @@ class AspectFinder(Protocol):
 def aspect_finder(taxonomy: Taxonomy, encoder: Encoder, heads: Heads, pack: str) -> AspectFinder:
     """The finder that the pack's heads were trained for. Raises `PackError` when there is none."""
     if heads.attention is not None:
-        return AttentionFinder(taxonomy, encoder, heads.attention)
+        return AttentionFinder(taxonomy, encoder, heads.attention, heads.topics)
     if heads.likeness is not None:
         return LikenessFinder(taxonomy, encoder, heads, heads.likeness)
     raise PackError(f"the pack {pack} has no heads for aspects; take another pack")

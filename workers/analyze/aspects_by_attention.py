@@ -13,32 +13,48 @@ from numpy.typing import NDArray
 from schemas.insights import AspectMention, Evidence, SentimentLabel
 from schemas.taxonomy import Taxonomy
 from workers.analyze.sentences import Span
-from workers.slm.attention import AspectAttention, Queries
-from workers.slm.encoder import Encoder, TokenStates, normalised
+from workers.slm.attention import AspectAttention, PresenceCard, Queries
+from workers.slm.encoder import Encoder, TokenStates, normalised, pool_spans
+from workers.slm.topics import Topics
 
 Array = NDArray[np.float32]
 LABELS: tuple[SentimentLabel, ...] = ("negative", "neutral", "positive")
 
 
 class Asked(NamedTuple):
-    """Of the aspects (a,) asked of a text: P(present) (a,), polarity (a, 3), and the attention on each clause (a, k)."""
+    """Of the aspects (a,) asked of a text: P(present) (a,), polarity (a, 3), and how much each clause is looked at for it,
+    (a, k); with the two that P(present) is made of, the attention's `presence` and the topic's `likeness`, (a,)."""
 
     present: Array
     polarity: Array
     on_clauses: Array
+    presence: Array
+    likeness: Array
+
+
+class _Names(NamedTuple):
+    """Some aspects, ready to be asked of any text: their queries, their topics (a, d), and what `PresenceCard` says of each,
+    (4, a); `new` (a,) says which the attention was not trained on."""
+
+    queries: Queries
+    topics: Array
+    presence: Array
+    new: NDArray[np.bool_]
 
 
 class AttentionFinder:
     """Finds aspects by asking for them. Threads may share one; names asked for are remembered."""
 
-    def __init__(self, taxonomy: Taxonomy, encoder: Encoder, attention: AspectAttention) -> None:
-        self._encoder, self._attention = encoder, attention
+    def __init__(
+        self, taxonomy: Taxonomy, encoder: Encoder, attention: AspectAttention, topics: Topics | None = None
+    ) -> None:
+        self._encoder, self._attention, self._topics = encoder, attention, topics
         self.names = tuple(aspect.name for aspect in taxonomy.aspects)
         self._described = {
             aspect.name: self._embed([aspect.name.replace("_", " "), *aspect.title.values(), *aspect.sentences()])
             for aspect in taxonomy.aspects
         }
-        self._queries: dict[tuple[str, ...], Queries] = {}
+        self._asked: dict[tuple[str, ...], _Names] = {}
         self.learn(self.names)
 
     def learn(self, names: Sequence[str]) -> None:
@@ -47,16 +63,30 @@ class AttentionFinder:
             if name not in self._described:
                 self._described[name] = self._embed([name.replace("_", " ")])
         key = tuple(names)
-        if key and key not in self._queries:
-            self._queries[key] = self._attention.queries(np.stack([self._described[name] for name in key]))
+        if key and key not in self._asked:
+            own, topics = (np.stack([self._described[name][i] for name in key]) for i in (0, 1))
+            card = self._attention.card
+            new = np.array([name not in card.names for name in key])
+            cards = [card.new if each else card.learnt for each in new]
+            self._asked[key] = _Names(self._attention.queries(own), topics, _columns(cards), new)
 
     def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None) -> Asked:
         """What the token states answer to the names, or to all of the taxonomy's."""
         key = self.names if names is None else tuple(names)
         if not key:
-            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),))))
-        reading = self._attention.ask(tokens.states, self._queries[key])
-        return Asked(reading.present, reading.polarity, _summed(reading.looked, tokens.offsets, spans))
+            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),), (), ())))
+        asked = self._asked[key]
+        reading = self._attention.ask(tokens.states, asked.queries)
+        on_clauses = _summed(reading.looked, tokens.offsets, spans)
+        likeness = np.zeros(len(key), np.float32)
+        if self._topics is not None and spans:
+            alike = asked.topics @ self._topics(pool_spans(tokens, spans)).T
+            likeness = alike.max(axis=1)
+            on_clauses[asked.new] = alike[asked.new]
+        by_attention, by_topic, bias, _ = asked.presence
+        logits = by_attention * reading.presence + by_topic * likeness + bias
+        present = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+        return Asked(present, reading.polarity, on_clauses, reading.presence, likeness)
 
     def mentions(
         self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Asked, whole: Array
@@ -66,8 +96,8 @@ class AttentionFinder:
             return ()
         if names is not None:
             return tuple(self._mention(name, i, clauses, reading, whole) for i, name in enumerate(names))
-        card = self._attention.card
-        found = spoken_of(reading.present, reading.on_clauses, card.threshold, card.most_per_clause)
+        thresholds = self._asked[self.names].presence[3] if self.names else np.zeros(0, np.float32)
+        found = spoken_of(reading.present, reading.on_clauses, thresholds, self._attention.card.most_per_clause)
         mentions = [self._mention(self.names[i], i, clauses, reading, whole) for i in found]
         return tuple(sorted(mentions, key=lambda m: (m.evidence.start, -m.confidence)))
 
@@ -80,14 +110,22 @@ class AttentionFinder:
             aspect=name, sentiment=label, confidence=round(float(reading.present[row]), 4), evidence=evidence
         )
 
-    def _embed(self, sentences: list[str]) -> Array:
-        mean: Array = normalised(self._encoder.encode(sentences).pooled).mean(axis=0)
-        return mean
+    def _embed(self, sentences: list[str]) -> tuple[Array, Array]:
+        """The mean embedding (d,) of what an aspect is described by, and its mean topic (d,)."""
+        embedded = normalised(self._encoder.encode(sentences).pooled)
+        topics = np.zeros_like(embedded) if self._topics is None else self._topics(embedded)
+        return embedded.mean(axis=0), normalised(topics.mean(axis=0, keepdims=True))[0]
 
 
-def spoken_of(present: Array, on_clauses: Array, threshold: float, most: int) -> list[int]:
-    """The rows whose P(present) (a,) reaches the threshold and is among the `most` likeliest of the clause they look at."""
-    likely = [i for i in np.argsort(-present, kind="stable").tolist() if present[i] >= threshold]
+def _columns(cards: Sequence[PresenceCard]) -> Array:
+    return np.array([(c.attention, c.topic, c.bias, c.threshold) for c in cards], np.float32).T
+
+
+def spoken_of(present: Array, on_clauses: Array, threshold: Array | float, most: int) -> list[int]:
+    """The rows whose P(present) (a,) reaches the threshold, one for all or (a,), and is among the `most` likeliest of the
+    clause they look at."""
+    thresholds = np.broadcast_to(threshold, present.shape)
+    likely = [i for i in np.argsort(-present, kind="stable").tolist() if present[i] >= thresholds[i]]
     clause = on_clauses.argmax(axis=1) if on_clauses.shape[1] else np.zeros(len(present), int)
     taken = np.zeros(max(1, on_clauses.shape[1]), int)
     found = []

@@ -20,6 +20,7 @@ from workers.analyze.redact import Redactor
 from workers.analyze.sentences import Span, split_clauses, split_sentences
 from workers.slm.encoder import TokenStates, normalised, pool_spans
 from workers.slm.errors import PackError
+from workers.slm.heads import REASON
 from workers.slm.packs import Pack
 
 log = structlog.get_logger(__name__)
@@ -142,13 +143,14 @@ class Judge:
         aspects = self._aspects.mentions(request.aspects, clauses, seen.reading, heads["sentiment"])
         headline, method = self._headline(request, sentences, seen.sentences)
         sentiment = _sentiment(heads["sentiment"])
+        intents = self._labels("intents", heads) or ("other",)
         language = request.language.split("-")[0].split("_")[0] or detect_language(request.text)[0]
         return Analysis(
             text=request.text,
             language=language,
             sentiment=sentiment,
             aspects=aspects,
-            intents=self._labels("intents", heads) or ("other",),
+            intents=intents,
             emotion=next(iter(self._labels("emotion", heads)), ""),
             urgency=_share("urgency", heads),
             toxicity=_share("toxicity", heads),
@@ -158,8 +160,15 @@ class Judge:
             pack_version=self._pack.version,
             redactions=dict(request.redactions),
             flags=self._flags(sentiment, language, ironic=bool(self._labels("irony", heads))),
-            labels={name: self._labels(name, heads) for name in heads if name not in OWN_FIELDS},
+            labels=self._own_labels(heads, intents),
         )
+
+    def _own_labels(
+        self, heads: dict[str, NDArray[np.float32]], intents: tuple[str, ...]
+    ) -> dict[str, tuple[str, ...]]:
+        """What the heads without a field of their own say. A reason is looked for in complaints alone."""
+        wanted = [n for n in heads if n not in OWN_FIELDS and (n != REASON or "complaint" in intents)]
+        return {name: self._labels(name, heads) for name in wanted}
 
     def _labels(self, name: str, heads: dict[str, NDArray[np.float32]]) -> tuple[str, ...]:
         return self._heads.given(name, heads[name]) if name in heads else ()

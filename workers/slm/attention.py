@@ -24,21 +24,33 @@ ONE_THREAD = 1 << 18
 TENSORS = ("query", "key", "value", "hidden", "last")
 
 
+class PresenceCard(BaseModel):
+    """P(present) = sigmoid(attention * a + topic * c + bias): `a` is the attention's presence logit, `c` the cosine between
+    the aspect's topic and the likest clause's (`workers.slm.topics`). An aspect is found from `threshold` on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    attention: float = 1.0
+    topic: float = 0.0
+    bias: float = 0.0
+    threshold: float = Field(default=0.5, ge=0, le=1)
+
+
 class AttentionCard(BaseModel):
     """How the attention's logits become probabilities, and what counts as a mention.
 
-    P(present) = sigmoid((presence - presence_middle) / presence_temperature). An aspect is found from `threshold` on, if its
-    clause does not speak of `most_per_clause` likelier ones. Polarity is a softmax at `polarity_temperature`, of which
-    `whole_share` is the whole text's sentiment instead.
+    Presence goes by `learnt` for the aspects of `names`, which the attention was trained on, and by `new` for all others. An
+    aspect is not found in a clause that speaks of `most_per_clause` likelier ones. Polarity is a softmax at
+    `polarity_temperature`, of which `whole_share` is the whole text's sentiment instead.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     heads: int = Field(gt=0)
-    presence_middle: float = 0.0
-    presence_temperature: float = Field(default=1.0, gt=0)
+    names: tuple[str, ...] = ()
+    learnt: PresenceCard = PresenceCard()
+    new: PresenceCard = PresenceCard()
     polarity_temperature: float = Field(default=1.0, gt=0)
-    threshold: float = Field(default=0.5, ge=0, le=1)
     most_per_clause: int = Field(default=3, ge=1)
     whole_share: float = Field(default=0.0, ge=0, le=1)
 
@@ -54,10 +66,10 @@ class Queries(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Of one text and some aspects: P(present) (a,), polarity (a, 3), and where each looked, (a, t), summing to the share
-    of its attention that fell on the text."""
+    """Of one text and some aspects: presence logits (a,), polarity (a, 3), and where each looked, (a, t), summing to the
+    share of its attention that fell on the text."""
 
-    present: Array
+    presence: Array
     polarity: Array
     looked: Array
 
@@ -107,11 +119,11 @@ class AspectAttention:
         x = np.concatenate([found.reshape(asked, width), queries.projected, nothing], axis=1)
         hidden = _gelu(product(x, w["hidden.weight"].T) + w["hidden.bias"])
         logits = product(hidden, w["last.weight"].T) + w["last.bias"]
-        presence = (logits[:, 0] - self.card.presence_middle) / self.card.presence_temperature
-        present = 1 / (1 + np.exp(-np.clip(presence, -30, 30)))
         polarity = np.exp((logits[:, 1:] - logits[:, 1:].max(axis=1, keepdims=True)) / self.card.polarity_temperature)
         polarity /= polarity.sum(axis=1, keepdims=True)
-        return Reading(present.astype(np.float32), polarity.astype(np.float32), shares.mean(axis=1).astype(np.float32))
+        return Reading(
+            logits[:, 0].astype(np.float32), polarity.astype(np.float32), shares.mean(axis=1).astype(np.float32)
+        )
 
 
 def product(a: Array, b: Array) -> Array:

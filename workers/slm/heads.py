@@ -18,9 +18,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from workers.slm.attention import AspectAttention, AttentionCard
 from workers.slm.errors import PackError
 from workers.slm.safetensors import read_safetensors
+from workers.slm.topics import Topics
 
 Array = NDArray[np.float32]
 HEADS_CARD = "card.yaml"
+REASON = "reason"  # the head for why a text complains: given to complaints alone
 
 
 class _Frozen(BaseModel):
@@ -109,6 +111,7 @@ class Heads:
     layers: Mapping[str, tuple[Layer, ...]]
     likeness: Likeness | None
     attention: AspectAttention | None = None
+    topics: Topics | None = None
 
     @classmethod
     def read(
@@ -128,7 +131,7 @@ class Heads:
             raise PackError(
                 f"{file} has no tensor {error}; train the heads again: python -m workers.slm.train"
             ) from error
-        return cls(cards, layers, likeness, asking)
+        return cls(cards, layers, likeness, asking, Topics.read(tensors))
 
     def labels(self, name: str) -> tuple[str, ...]:
         """The labels of head `name`, in the order of its columns. Raises KeyError."""

@@ -14,7 +14,6 @@ import yaml
 from numpy.typing import NDArray
 
 from schemas.taxonomy import load_taxonomy
-from workers.analyze.aspects_by_attention import AttentionFinder
 from workers.settings import load_settings
 from workers.slm.attention import AttentionCard
 from workers.slm.build import ensure_built
@@ -146,8 +145,7 @@ def main() -> None:
         calibration.binary("toxicity", "tweet_offensive", "offensive", floor=0.0)
         calibration.binary("irony", "tweet_irony", "irony", floor=0.7)
         plain = replace(attention, card=AttentionCard(heads=attention.card.heads))
-        finder = AttentionFinder(load_taxonomy(), encoder, plain)
-        aspects = AspectDev(encoder, pack.heads, finder, calibration.cards["sentiment"]["temperature"])
+        aspects = AspectDev(encoder, pack.heads, plain, load_taxonomy(), calibration.cards["sentiment"]["temperature"])
         mams = list(corpora.rows(arguments.data, "mams_acsa_dev"))
         card["attention"] = {"heads": attention.card.heads} | aspects.fitted(mams, sample_stream(recipe.languages))
     card |= {"data": list(DATA), "heads": calibration.cards, "metrics": calibration.metrics | aspects.metrics}

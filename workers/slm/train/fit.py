@@ -49,9 +49,12 @@ def rare_weights(labels: NDArray[np.int64], power: float) -> Array:
     return scaled
 
 
-def fit_sigmoid(x: Array, targets: NDArray[np.bool_], c: float) -> LinearHead:
-    """One balanced logistic regression a column of `targets` (n, labels)."""
-    models = [LogisticRegression(C=c, max_iter=2000, class_weight="balanced").fit(x, column) for column in targets.T]
+def fit_sigmoid(x: Array, targets: NDArray[np.bool_], c: float, weights: Array | None = None) -> LinearHead:
+    """One balanced logistic regression a column of `targets` (n, labels). `weights` (n,) of the texts."""
+    models = [
+        LogisticRegression(C=c, max_iter=2000, class_weight="balanced").fit(x, column, sample_weight=weights)
+        for column in targets.T
+    ]
     weight = np.concatenate([model.coef_ for model in models]).astype(np.float32)
     bias = np.concatenate([model.intercept_ for model in models]).astype(np.float32)
     return LinearHead(weight, bias, 1.0)

@@ -77,6 +77,7 @@ def head_tensors(weights: Weights, bert: Bert) -> dict[str, NDArray[np.float32]]
         if name.startswith("aspects."):
             found[PREFIX + name.removeprefix("aspects.")] = tensor
     found[f"{PREFIX}query.weight"] = found[f"{PREFIX}query.weight"] * scale
+    found["topic.weight"], found["topic.bias"] = weights["topic.weight"] * scale, weights["topic.bias"]
     return found
 
 
