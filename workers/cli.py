@@ -28,7 +28,9 @@ packs_app = typer.Typer(
 )
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
 app.add_typer(packs_app, name="packs")
+alerts_app = typer.Typer(help="Watch for what is unusual, and measure how well.")
 app.add_typer(letters_app, name="deadletters")
+app.add_typer(alerts_app, name="alerts")
 
 out = Console()
 err = Console(stderr=True)
@@ -422,6 +424,21 @@ def eval_command(
     columns = (text_column, label_column, language_column)
     request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit)
     show_eval(settings, request, html, out, err, as_json=as_json)
+
+
+@alerts_app.callback(invoke_without_command=True)
+def alerts(context: typer.Context) -> None:
+    """Watch the insights' topic until stopped, and tell what is unusual: topic, table, webhooks, e-mail.
+
+    SIGTERM or Ctrl-C ends it cleanly; SIGUSR1 tells it that nothing more is coming, for instance after a replay.
+
+    Example: VOXPOP_ALERTS__WEBHOOKS='["https://chat.example/hook"]' voxpop alerts
+    """
+    if context.invoked_subcommand:
+        return
+    from workers.alerts import run_alerts
+
+    run_alerts(_settings(serving=True))
 
 
 @packs_app.command("list")

@@ -32,6 +32,7 @@ class KafkaSettings(_Section):
     topics: tuple[str, ...] = ("voxpop.reviews", "voxpop.social")
     insights_topic: str = "voxpop.insights"
     dead_letters_topic: str = "voxpop.deadletters"
+    alerts_topic: str = "voxpop.alerts"
     partitions: int = Field(default=4, ge=1, le=1000, description="Of a topic that has to be created.")
     replication_factor: int = Field(default=-1, description="-1 takes the broker's default.")
     session_timeout_ms: int = Field(default=45_000, ge=1_000)
@@ -157,6 +158,71 @@ class DashboardSettings(_Section):
     )
 
 
+class EmailSettings(_Section):
+    """Alerts by e-mail: sent when `to` names somebody."""
+
+    to: tuple[str, ...] = ()
+    sender: str = "voxpop@localhost"
+    host: str = "127.0.0.1"
+    port: int = Field(default=25, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class AlertSettings(_Section):
+    enabled: bool = Field(default=True, description="Whether `voxpop up` watches for alerts.")
+    group_id: str = Field(
+        default="voxpop-alerts", description="Its consumer group, and the name of its tables' topics."
+    )
+    window_hours: int = Field(default=24, ge=1, le=168, description="A part of a day, or whole days.")
+    history_days: int = Field(default=28, ge=7, le=366, description="The past that a window is compared with.")
+    min_windows: int = Field(
+        default=7, ge=3, le=366, description="A product with fewer windows behind it is only watched."
+    )
+    lateness_hours: int = Field(default=1, ge=0, le=168, description="How long a window waits for late texts.")
+    settle_s: int = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="Old texts: a topic from which nothing comes for so long has no more of them.",
+    )
+    min_texts: int = Field(default=5, ge=1, description="Fewer are never an alert.")
+    campaign_texts: int = Field(default=5, ge=2, description="Fewer near-identical texts are never a campaign.")
+    false_alarms_per_day: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="At most so many are to be expected, over all products, if nothing changes.",
+    )
+    close_p: float = Field(default=0.05, gt=0, lt=1, description="An alert lasts while its p value is below this.")
+    webhooks: tuple[SecretStr, ...] = Field(default=(), description="http(s) addresses that get alerts as JSON.")
+    webhook_secret: SecretStr | None = Field(default=None, description="Signs what webhooks get (HMAC-SHA256).")
+    email: EmailSettings = EmailSettings()
+    notify_within_hours: int = Field(default=72, ge=1, description="Of older moments nobody is told: of a replay, say.")
+    notify_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    notify_tries: int = Field(default=4, ge=1, le=20)
+    http_host: str = "127.0.0.1"
+    http_port: int | None = Field(
+        default=None, ge=0, le=65535, description="/metrics /healthz /readyz; 0 takes a free one."
+    )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _are_addresses(cls, webhooks: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not webhook.get_secret_value().startswith(("http://", "https://")) for webhook in webhooks):
+            raise ValueError("a webhook is an address that begins with http:// or https://")
+        return webhooks
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        if 24 % self.window_hours and self.window_hours % 24:
+            raise ValueError("window_hours must divide a day, or be whole days")
+        if self.history_days * 24 < self.min_windows * max(24, self.window_hours):
+            raise ValueError("history_days is shorter than min_windows windows")
+        return self
+
+
 class Settings(BaseSettings):
     """The whole tree. Build it with `load_settings`, which turns a wrong value into one clear line."""
 
@@ -170,6 +236,7 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    alerts: AlertSettings = AlertSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

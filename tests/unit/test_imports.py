@@ -48,6 +48,7 @@ JOINING = {
     "workers.live_pack",
     "workers.reprocess",
     "workers.alerts",
+    "workers.publish_alerts",
     "workers.digests",
     "workers.cli",
     "workers.stack",

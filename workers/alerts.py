@@ -1,0 +1,247 @@
+"""`voxpop alerts`: the Faust app that watches `voxpop.insights`, and what surrounds it.
+
+A text is counted in three tables whose changelogs are topics; an alert is told (table, topic) before the tables say that it
+was, and offsets are committed after the changelogs are acknowledged. So after a crash the tables are rebuilt, the texts
+since the last commit are counted again to the same effect, and an alert that was being told is told again under its id.
+
+Windows are ours (`workers/alerting`), not Faust's: those expire by the latest event time of a partition, whereas products
+and topics keep different time.
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from schemas.alerts import Alert
+from schemas.insights import Insight
+from workers import metrics
+from workers.alerting.notify import Notifier
+from workers.alerting.text import from_insight
+from workers.alerting.watch import Step, Tables, Watch
+from workers.errors import VoxpopError
+from workers.faust_app import faust_app
+from workers.health import HealthServer, Probes
+from workers.publish_alerts import AlertPublisher, Stopped
+from workers.settings import AlertSettings, Settings
+from workers.store.connect import connect
+from workers.store.write import Writer
+from workers.stream.produce import AcknowledgedProducer
+from workers.stream.topics import ensure_changelogs, ensure_topics, partitions_of
+
+log = structlog.get_logger(__name__)
+
+TICK_S = 1.0
+
+
+class PartitionTable(MutableMapping[str, Any]):
+    """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts."""
+
+    def __init__(self, table: Any, partition: int) -> None:
+        self._table = table
+        self._partition = partition
+
+    def __getitem__(self, key: str) -> Any:
+        return self._table.data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._table.data[key] = value
+        self._table.send_changelog(self._partition, key, value)
+
+    def __delitem__(self, key: str) -> None:
+        del self._table.data[key]
+        self._table.send_changelog(self._partition, key, None)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.data)
+
+    def __len__(self) -> int:
+        return len(self._table.data)
+
+
+class AlertsApp:
+    """Built within the event loop that runs it."""
+
+    def __init__(self, settings: Settings, publisher: AlertPublisher, notifier: Notifier) -> None:
+        self._settings = settings
+        self._publisher = publisher
+        self._notifier = notifier
+        self._watches: dict[int, Watch] = {}
+        self._one_at_a_time = asyncio.Lock()
+        self._latest_event = time.monotonic()
+        self._failure: BaseException | None = None
+        self.stop = asyncio.Event()
+        partitions = partitions_of(settings.kafka, settings.kafka.insights_topic)
+        self.app = faust_app(settings, partitions)
+        self._tables = [self._table(name) for name in ("texts", "hours", "products")]
+        ensure_changelogs(settings.kafka, [table.changelog_topic_name for table in self._tables], partitions)
+        self.app.on_partitions_revoked.connect(self._forget, weak=False)
+        self.app.on_partitions_assigned.connect(self._forget, weak=False)
+        self._agent(settings.kafka.insights_topic, self._take)
+        if notifier.channels:
+            self._agent(settings.kafka.alerts_topic, self._notify)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it owns partitions and its tables are rebuilt."""
+        return bool(self.app.assignor.assigned_actives()) and not self.app.rebalancing and not self.stop.is_set()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing has ended it."""
+        return not self.app.crashed and self._failure is None
+
+    async def run(self) -> None:
+        """Returns after `stop`. Raises what ended it."""
+        await self.app.start()
+        try:
+            while not self.stop.is_set() and self.healthy:
+                try:
+                    await asyncio.wait_for(self.stop.wait(), TICK_S)
+                except TimeoutError:
+                    await self._tick()
+        finally:
+            self._publisher.stopping.set()
+            await self.app.stop()
+        if self._failure:
+            raise self._failure
+        if self.app.crashed:
+            raise VoxpopError(f"the alerts' stream has failed ({self.app.crash_reason}); start voxpop alerts again")
+
+    async def hurry(self) -> None:
+        """Looks at every window that only waits for slower topics, since nothing more is coming."""
+        await self._guarded(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
+        metrics.ALERT_HURRIES.inc()
+
+    def _table(self, name: str) -> Any:
+        return self.app.Table(name)
+
+    def _agent(self, topic: str, handle: Callable[[bytes, int], Any]) -> None:
+        """Acknowledges a message after it was handled; one that cannot be ends the process, not itself."""
+
+        async def agent(stream: Any) -> AsyncIterator[None]:
+            async for event in stream.noack().events():
+                try:
+                    await handle(event.value, event.message.partition)
+                except Stopped:
+                    self.stop.set()
+                except Exception as error:  # noqa: BLE001 - raised by `run`: Faust would go on with the next message
+                    self._failure = error
+                if self.stop.is_set() or self._failure:
+                    return
+                event.ack()
+                yield
+
+        self.app.agent(self.app.topic(topic, value_serializer="raw", key_serializer="raw"), name=f"{topic}-agent")(
+            agent
+        )
+
+    async def _take(self, value: bytes, partition: int) -> None:
+        self._latest_event = time.monotonic()
+        try:
+            text = from_insight(Insight.model_validate_json(value))
+        except ValidationError as error:
+            log.warning("no insight; skipped", partition=partition, errors=error.error_count())
+            return
+
+        def take() -> list[tuple[Watch, Step]]:
+            watch = self._watch(partition)
+            step = watch.take(text)
+            metrics.ALERT_TEXTS.inc()
+            metrics.ALERT_LATE_TEXTS.inc(step.late)
+            return [(watch, step)]
+
+        await self._guarded(take)
+
+    async def _guarded(self, step: Callable[[], list[tuple[Watch, Step]]]) -> None:
+        """Tells what comes of a step, then remembers that it was told."""
+        async with self._one_at_a_time:
+            for watch, made in step():
+                if made.alerts:
+                    await asyncio.to_thread(self._publisher.publish, made.alerts)
+                watch.settle(made)
+
+    async def _tick(self) -> None:
+        """While nothing comes in, and only if that is not because the broker is away."""
+        idle_s = time.monotonic() - self._latest_event
+        if idle_s < self._settings.alerts.settle_s or not self._watches:
+            return
+        self._latest_event = time.monotonic()
+        if await self._nothing_waits():
+            now_s = int(time.time())
+            await self._guarded(lambda: [(watch, watch.tick(now_s)) for watch in self._watches.values()])
+
+    async def _nothing_waits(self) -> bool:
+        consumer = self.app.consumer
+        topic = self._settings.kafka.insights_topic
+        partitions = [tp for tp in consumer.assignment() if tp.topic == topic]
+        try:
+            ends = await asyncio.wait_for(consumer.highwaters(*partitions), 10)
+            positions = {tp: await consumer.position(tp) for tp in partitions}
+        except (TimeoutError, OSError) as error:
+            log.warning("the broker does not answer", cause=str(error))
+            return False
+        return all((positions[tp] or 0) >= (ends.get(tp) or 0) for tp in partitions)
+
+    def _watch(self, partition: int) -> Watch:
+        if partition not in self._watches:
+            tables = Tables(*(PartitionTable(table, partition) for table in self._tables))
+            self._watches[partition] = Watch(self._settings.alerts, tables, partition)
+        return self._watches[partition]
+
+    async def _forget(self, *_: object, **__: object) -> None:
+        """Partitions move: what is known of them is read from the tables again."""
+        async with self._one_at_a_time:
+            self._watches.clear()
+
+    async def _notify(self, value: bytes, partition: int) -> None:
+        try:
+            alert = Alert.model_validate_json(value)
+        except ValidationError as error:
+            log.warning("no alert; skipped", partition=partition, errors=error.error_count())
+            return
+        await asyncio.to_thread(self._notifier.tell, alert)
+
+
+def run_alerts(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT, ends cleanly. Raises `VoxpopError` when a part cannot be built or has to give up."""
+    ensure_topics(settings.kafka)
+    with connect(settings.clickhouse) as client:
+        producer = AcknowledgedProducer(settings.kafka)
+        publisher = AlertPublisher(settings, Writer(client, settings.clickhouse), producer)
+        try:
+            asyncio.run(_run(settings, publisher))
+        finally:
+            producer.close()
+    log.info("alerts stopped")
+
+
+async def _run(settings: Settings, publisher: AlertPublisher) -> None:
+    app = AlertsApp(settings, publisher, Notifier(settings.alerts))
+    loop = asyncio.get_running_loop()
+    hurried: set[asyncio.Task[None]] = set()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, app.stop.set)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: hurried.add(loop.create_task(app.hurry())))
+    with _probes(settings.alerts, app):
+        log.info("alerts started", topic=settings.kafka.insights_topic, window_hours=settings.alerts.window_hours)
+        await app.run()
+
+
+@contextmanager
+def _probes(settings: AlertSettings, app: AlertsApp) -> Iterator[None]:
+    if settings.http_port is None:
+        yield
+        return
+    probes = Probes(healthy=lambda: app.healthy, ready=lambda: app.ready)
+    server = HealthServer(settings.http_host, settings.http_port, probes)
+    log.info("serving /metrics /healthz /readyz", host=settings.http_host, port=server.port)
+    try:
+        yield
+    finally:
+        server.close()

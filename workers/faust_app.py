@@ -1,0 +1,47 @@
+"""The Faust app, configured like our other Kafka clients."""
+
+import ssl
+from typing import Any
+
+import faust
+
+from workers.settings import KafkaSettings, Settings
+
+COMMIT_S = 0.5
+
+
+def faust_app(settings: Settings, partitions: int) -> Any:
+    """An app whose tables have as many partitions as the stream they count. Build it within the event loop that runs it."""
+    kafka = settings.kafka
+    return faust.App(
+        settings.alerts.group_id,
+        broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        broker_commit_interval=COMMIT_S,
+        broker_session_timeout=kafka.session_timeout_ms / 1000,
+        broker_heartbeat_interval=kafka.session_timeout_ms / 1000 / 10,
+        consumer_auto_offset_reset="earliest",
+        datadir=str(settings.state_dir / "alerts"),
+        store="memory://",
+        table_standby_replicas=0,
+        topic_partitions=partitions,
+        topic_allow_declare=False,  # ours are created as our other topics are: it knows no "the broker's default"
+        topic_disable_leader=True,
+        web_enabled=False,
+        logging_config={"version": 1, "disable_existing_loggers": False},
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    encrypted = kafka.security_protocol in ("SSL", "SASL_SSL")
+    context = ssl.create_default_context(cafile=kafka.ssl_cafile) if encrypted else None
+    if not kafka.security_protocol.startswith("SASL"):
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )
