@@ -1,8 +1,9 @@
 """`voxpop alerts`: the Faust app that watches `voxpop.insights`, and what surrounds it.
 
 A text is counted in three tables whose changelogs are topics; an alert is told (table, topic) before the tables say that it
-was, and offsets are committed after the changelogs are acknowledged. So after a crash the tables are rebuilt, the texts
-since the last commit are counted again to the same effect, and an alert that was being told is told again under its id.
+was, and a message is acknowledged after what it changed in the tables is. So after a crash the tables are rebuilt, the
+texts since the last commit are counted again to the same effect, and an alert that was being told is told again under its
+id.
 
 Windows are ours (`workers/alerting`), not Faust's: those expire by the latest event time of a partition, whereas products
 and topics keep different time.
@@ -11,7 +12,8 @@ and topics keep different time.
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,25 +39,31 @@ from workers.stream.topics import ensure_changelogs, ensure_topics, partitions_o
 log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
+OUTSTANDING = 100  # messages whose changes are on their way to the changelogs
+STOP_S = 10.0  # for what is on its way when it is told to stop
 
 
 class PartitionTable(MutableMapping[str, Any]):
-    """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts."""
+    """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts.
 
-    def __init__(self, table: Any, partition: int) -> None:
+    `sent` gets a future a change, done when the changelog is acknowledged.
+    """
+
+    def __init__(self, table: Any, partition: int, sent: Callable[[Any], None]) -> None:
         self._table = table
         self._partition = partition
+        self._sent = sent
 
     def __getitem__(self, key: str) -> Any:
         return self._table.data[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._table.data[key] = value
-        self._table.send_changelog(self._partition, key, value)
+        self._sent(self._table.send_changelog(self._partition, key, value))
 
     def __delitem__(self, key: str) -> None:
         del self._table.data[key]
-        self._table.send_changelog(self._partition, key, None)
+        self._sent(self._table.send_changelog(self._partition, key, None))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table.data)
@@ -72,6 +80,8 @@ class AlertsApp:
         self._publisher = publisher
         self._notifier = notifier
         self._watches: dict[int, Watch] = {}
+        self._sent: list[Any] = []
+        self._outstanding: deque[tuple[Any, list[Any]]] = deque()
         self._one_at_a_time = asyncio.Lock()
         self._latest_event = time.monotonic()
         self._failure: BaseException | None = None
@@ -105,6 +115,8 @@ class AlertsApp:
                     await asyncio.wait_for(self.stop.wait(), TICK_S)
                 except TimeoutError:
                     await self._tick()
+            if self.healthy:
+                await self._finish()
         finally:
             self._publisher.stopping.set()
             await self.app.stop()
@@ -115,66 +127,90 @@ class AlertsApp:
 
     async def hurry(self) -> None:
         """Looks at every window that only waits for slower topics, since nothing more is coming."""
-        await self._guarded(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
+        await self._do(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
         metrics.ALERT_HURRIES.inc()
 
     def _table(self, name: str) -> Any:
         return self.app.Table(name)
 
-    def _agent(self, topic: str, handle: Callable[[bytes, int], Any]) -> None:
-        """Acknowledges a message after it was handled; one that cannot be ends the process, not itself."""
+    def _agent(self, topic: str, handle: Callable[[Any], Awaitable[None]]) -> None:
+        """A message that cannot be handled ends the process: Faust would go on with the next one."""
 
         async def agent(stream: Any) -> AsyncIterator[None]:
             async for event in stream.noack().events():
                 try:
-                    await handle(event.value, event.message.partition)
+                    await handle(event)
                 except Stopped:
                     self.stop.set()
-                except Exception as error:  # noqa: BLE001 - raised by `run`: Faust would go on with the next message
+                except Exception as error:  # noqa: BLE001 - raised by `run`
                     self._failure = error
                 if self.stop.is_set() or self._failure:
                     return
-                event.ack()
                 yield
 
         self.app.agent(self.app.topic(topic, value_serializer="raw", key_serializer="raw"), name=f"{topic}-agent")(
             agent
         )
 
-    async def _take(self, value: bytes, partition: int) -> None:
+    async def _take(self, event: Any) -> None:
         self._latest_event = time.monotonic()
-        try:
-            text = from_insight(Insight.model_validate_json(value))
-        except ValidationError as error:
-            log.warning("no insight; skipped", partition=partition, errors=error.error_count())
-            return
+        partition = event.message.partition
 
         def take() -> list[tuple[Watch, Step]]:
+            try:
+                text = from_insight(Insight.model_validate_json(event.value))
+            except ValidationError as error:
+                log.warning("no insight; skipped", partition=partition, errors=error.error_count())
+                return []
             watch = self._watch(partition)
             step = watch.take(text)
             metrics.ALERT_TEXTS.inc()
             metrics.ALERT_LATE_TEXTS.inc(step.late)
             return [(watch, step)]
 
-        await self._guarded(take)
+        await self._do(take, event)
 
-    async def _guarded(self, step: Callable[[], list[tuple[Watch, Step]]]) -> None:
-        """Tells what comes of a step, then remembers that it was told."""
+    async def _do(self, steps: Callable[[], list[tuple[Watch, Step]]], event: Any = None) -> None:
+        """Tells what comes of these steps, then remembers that it was told, then acknowledges the event that led to them."""
         async with self._one_at_a_time:
-            for watch, made in step():
-                if made.alerts:
-                    await asyncio.to_thread(self._publisher.publish, made.alerts)
-                watch.settle(made)
+            for watch, step in steps():
+                if step.alerts:
+                    await asyncio.to_thread(self._publisher.publish, step.alerts)
+                watch.settle(step)
+            self._outstanding.append((event, self._sent[:]))
+            self._sent.clear()
+            await self._acknowledge(OUTSTANDING)
+
+    async def _acknowledge(self, outstanding: int) -> None:
+        """The messages, in their order, whose changes the changelogs have; waits while more than so many are outstanding."""
+        while self._outstanding:
+            event, sent = self._outstanding[0]
+            if len(self._outstanding) <= outstanding and not all(change.done() for change in sent):
+                return
+            for change in sent:
+                await change
+            self._outstanding.popleft()
+            if event is not None:
+                event.ack()
+
+    async def _finish(self) -> None:
+        try:
+            async with asyncio.timeout(STOP_S), self._one_at_a_time:
+                await self._acknowledge(0)
+        except TimeoutError:
+            log.warning("stopped before the changelogs had everything; the last texts will be read again")
 
     async def _tick(self) -> None:
         """While nothing comes in, and only if that is not because the broker is away."""
+        async with self._one_at_a_time:
+            await self._acknowledge(OUTSTANDING)
         idle_s = time.monotonic() - self._latest_event
         if idle_s < self._settings.alerts.settle_s or not self._watches:
             return
         self._latest_event = time.monotonic()
         if await self._nothing_waits():
             now_s = int(time.time())
-            await self._guarded(lambda: [(watch, watch.tick(now_s)) for watch in self._watches.values()])
+            await self._do(lambda: [(watch, watch.tick(now_s)) for watch in self._watches.values()])
 
     async def _nothing_waits(self) -> bool:
         consumer = self.app.consumer
@@ -190,7 +226,7 @@ class AlertsApp:
 
     def _watch(self, partition: int) -> Watch:
         if partition not in self._watches:
-            tables = Tables(*(PartitionTable(table, partition) for table in self._tables))
+            tables = Tables(*(PartitionTable(table, partition, self._sent.append) for table in self._tables))
             self._watches[partition] = Watch(self._settings.alerts, tables, partition)
         return self._watches[partition]
 
@@ -199,13 +235,14 @@ class AlertsApp:
         async with self._one_at_a_time:
             self._watches.clear()
 
-    async def _notify(self, value: bytes, partition: int) -> None:
+    async def _notify(self, event: Any) -> None:
         try:
-            alert = Alert.model_validate_json(value)
+            alert = Alert.model_validate_json(event.value)
         except ValidationError as error:
-            log.warning("no alert; skipped", partition=partition, errors=error.error_count())
-            return
-        await asyncio.to_thread(self._notifier.tell, alert)
+            log.warning("no alert; skipped", errors=error.error_count())
+        else:
+            await asyncio.to_thread(self._notifier.tell, alert)
+        event.ack()
 
 
 def run_alerts(settings: Settings) -> None:

@@ -441,6 +441,35 @@ def alerts(context: typer.Context) -> None:
     run_alerts(_settings(serving=True))
 
 
+@alerts_app.command("replay")
+def alerts_replay(
+    file: Annotated[Path | None, typer.Argument(help="CSV, TSV or JSONL, .gz or not; or --sample.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="The sample stream, in which an incident is planted.")
+    ] = False,
+    columns: MapOption = [],  # noqa: B006
+    constants: SetOption = [],  # noqa: B006
+    time_format: TimeFormat = None,
+    shuffle: Annotated[int, typer.Option(min=0, max=1_000, help="Rounds with each text's day drawn by lot.")] = 0,
+    days: Annotated[int | None, typer.Option(min=8, max=3_650, help="Spread the shuffled texts over so many.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the lots.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What alerts a file's texts would have led to; with --shuffle, how many come by chance and how late real ones are.
+
+    Needs no broker and no ClickHouse, and tells nobody.
+
+    Example: voxpop alerts replay tweets.csv --map airline=product --shuffle 20 --days 60
+    """
+    from workers.commands.alerts import ReplayRequest, show_replay
+    from workers.stream.files import RowMapping
+
+    if sample == (file is not None):
+        raise UsageError("give either a file or --sample: voxpop alerts replay --sample")
+    mapping = RowMapping.parse(columns, constants, time_format)
+    show_replay(_settings(), ReplayRequest(file, mapping, shuffle, days, seed), out, err, as_json=as_json)
+
+
 @packs_app.command("list")
 def packs_list(as_json: AsJson = False) -> None:
     """The packs that can be built and those that are: versions, which is current, what each was made of.

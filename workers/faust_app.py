@@ -8,12 +8,13 @@ import faust
 from workers.settings import KafkaSettings, Settings
 
 COMMIT_S = 0.5
+BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
 
 
 def faust_app(settings: Settings, partitions: int) -> Any:
     """An app whose tables have as many partitions as the stream they count. Build it within the event loop that runs it."""
     kafka = settings.kafka
-    return faust.App(
+    app = faust.App(
         settings.alerts.group_id,
         broker=[f"kafka://{address.strip()}" for address in kafka.bootstrap_servers.split(",")],
         broker_credentials=_credentials(kafka),
@@ -30,6 +31,8 @@ def faust_app(settings: Settings, partitions: int) -> Any:
         web_enabled=False,
         logging_config={"version": 1, "disable_existing_loggers": False},
     )
+    app.producer.buffer.max_messages = BUFFERED
+    return app
 
 
 def _credentials(kafka: KafkaSettings) -> Any:
