@@ -13,7 +13,7 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,7 +27,7 @@ from workers.alerting.notify import Notifier
 from workers.alerting.text import from_insight
 from workers.alerting.watch import Step, Tables, Watch
 from workers.errors import VoxpopError
-from workers.faust_app import faust_app
+from workers.faust_app import PartitionTable, faust_app
 from workers.health import HealthServer, Probes
 from workers.publish_alerts import AlertPublisher, Stopped
 from workers.settings import AlertSettings, Settings
@@ -41,35 +41,6 @@ log = structlog.get_logger(__name__)
 TICK_S = 1.0
 OUTSTANDING = 100  # messages whose changes are on their way to the changelogs
 STOP_S = 10.0  # for what is on its way when it is told to stop
-
-
-class PartitionTable(MutableMapping[str, Any]):
-    """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts.
-
-    `sent` gets a future a change, done when the changelog is acknowledged.
-    """
-
-    def __init__(self, table: Any, partition: int, sent: Callable[[Any], None]) -> None:
-        self._table = table
-        self._partition = partition
-        self._sent = sent
-
-    def __getitem__(self, key: str) -> Any:
-        return self._table.data[key]
-
-    def __setitem__(self, key: str, value: Any) -> None:
-        self._table.data[key] = value
-        self._sent(self._table.send_changelog(self._partition, key, value))
-
-    def __delitem__(self, key: str) -> None:
-        del self._table.data[key]
-        self._sent(self._table.send_changelog(self._partition, key, None))
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._table.data)
-
-    def __len__(self) -> int:
-        return len(self._table.data)
 
 
 class AlertsApp:
@@ -99,7 +70,8 @@ class AlertsApp:
     @property
     def ready(self) -> bool:
         """Whether it owns partitions and its tables are rebuilt."""
-        return bool(self.app.assignor.assigned_actives()) and not self.app.rebalancing and not self.stop.is_set()
+        moving = self.app.rebalancing or self.app.in_recovery
+        return bool(self.app.assignor.assigned_actives()) and not moving and not self.stop.is_set()
 
     @property
     def healthy(self) -> bool:
@@ -127,6 +99,7 @@ class AlertsApp:
 
     async def hurry(self) -> None:
         """Looks at every window that only waits for slower topics, since nothing more is coming."""
+        self._watch_all()
         await self._do(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
         metrics.ALERT_HURRIES.inc()
 
@@ -205,17 +178,16 @@ class AlertsApp:
         async with self._one_at_a_time:
             await self._acknowledge(OUTSTANDING)
         idle_s = time.monotonic() - self._latest_event
-        if idle_s < self._settings.alerts.settle_s or not self._watches:
+        if idle_s < self._settings.alerts.settle_s or not self.ready:
             return
         self._latest_event = time.monotonic()
         if await self._nothing_waits():
             now_s = int(time.time())
+            self._watch_all()
             await self._do(lambda: [(watch, watch.tick(now_s)) for watch in self._watches.values()])
 
     async def _nothing_waits(self) -> bool:
-        consumer = self.app.consumer
-        topic = self._settings.kafka.insights_topic
-        partitions = [tp for tp in consumer.assignment() if tp.topic == topic]
+        consumer, partitions = self.app.consumer, self._partitions()
         try:
             ends = await asyncio.wait_for(consumer.highwaters(*partitions), 10)
             positions = {tp: await consumer.position(tp) for tp in partitions}
@@ -223,6 +195,15 @@ class AlertsApp:
             log.warning("the broker does not answer", cause=str(error))
             return False
         return all((positions[tp] or 0) >= (ends.get(tp) or 0) for tp in partitions)
+
+    def _partitions(self) -> list[Any]:
+        topic = self._settings.kafka.insights_topic
+        return [tp for tp in self.app.consumer.assignment() if tp.topic == topic]
+
+    def _watch_all(self) -> None:
+        """After a start there may be products of which nothing has come yet: time passes for them, too."""
+        for partition in self._partitions():
+            self._watch(partition.partition)
 
     def _watch(self, partition: int) -> Watch:
         if partition not in self._watches:

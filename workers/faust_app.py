@@ -1,6 +1,7 @@
-"""The Faust app, configured like our other Kafka clients."""
+"""The Faust app, configured like our other Kafka clients, and its tables."""
 
 import ssl
+from collections.abc import Callable, Iterator, MutableMapping
 from typing import Any
 
 import faust
@@ -9,6 +10,35 @@ from workers.settings import KafkaSettings, Settings
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
+
+
+class PartitionTable(MutableMapping[str, Any]):
+    """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts.
+
+    `sent` gets a future a change, done when the changelog is acknowledged.
+    """
+
+    def __init__(self, table: Any, partition: int, sent: Callable[[Any], None]) -> None:
+        self._table = table
+        self._partition = partition
+        self._sent = sent
+
+    def __getitem__(self, key: str) -> Any:
+        return self._table.data[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._table.data[key] = value
+        self._sent(self._table.send_changelog(self._partition, key, value))
+
+    def __delitem__(self, key: str) -> None:
+        del self._table.data[key]
+        self._sent(self._table.send_changelog(self._partition, key, None))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.data)
+
+    def __len__(self) -> int:
+        return len(self._table.data)
 
 
 def faust_app(settings: Settings, partitions: int) -> Any:

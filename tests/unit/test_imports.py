@@ -53,6 +53,8 @@ JOINING = {
     "workers.cli",
     "workers.stack",
     "workers.stack_dashboard",
+    "workers.stack_alerts",
+    "workers.faust_app",
     "workers.chaos",
     "workers.bench",
     "workers.evaluate",

@@ -8,7 +8,7 @@ import numpy as np
 
 GROUP_CHARS = 5
 MIN_WORDS = 6  # "great product, thanks" is said by many who do not know each other
-ALIKE_BITS = 6  # of 64: texts that differ in so many are the same but for a word or a mention
+ALIKE_BITS = 10  # of 64: unrelated texts of a subject hardly ever come so near, a repeated one with another link does
 MOST = 4096  # texts of a window that are compared with each other
 
 

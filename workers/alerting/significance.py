@@ -33,7 +33,7 @@ def share_is_high(observed: int, texts: int, past: Sequence[tuple[int, int]]) ->
     """
     counted, of = sum(row[0] for row in past), sum(row[1] for row in past)
     share = (counted + _JEFFREYS) / (of + 2 * _JEFFREYS)
-    spread, mean_texts = _share_spread(past, share)
+    spread, mean_texts = _share_spread(past, counted / of if of else 0.0)
     between = max(0.0, (spread - 1) / (mean_texts - 1)) if mean_texts > 1 else 0.0
     between = min(between, 0.5)
     known = 1 / (of / spread + 2)
@@ -62,8 +62,8 @@ def nothing_is_low(windows: float, past: Sequence[int]) -> Finding:
 
 def _rate(past: Sequence[int], windows: float) -> tuple[float, float]:
     """Mean of the next `windows` windows together, and their variance over it."""
-    mean = (sum(past) + _JEFFREYS) / len(past)
-    squares = sum((count - mean) ** 2 for count in past) / mean
+    mean, seen = (sum(past) + _JEFFREYS) / len(past), sum(past) / len(past)
+    squares = sum((count - seen) ** 2 for count in past) / seen if seen else 0.0
     spread = max(1.0, (_PRIOR_WINDOWS + squares) / (_PRIOR_WINDOWS + len(past) - 1))
     return mean * windows, spread * (1 + windows / len(past))
 
@@ -71,7 +71,7 @@ def _rate(past: Sequence[int], windows: float) -> tuple[float, float]:
 def _share_spread(past: Sequence[tuple[int, int]], share: float) -> tuple[float, float]:
     """How much more the windows' shares vary than chance lets them (1 or more), and a window's mean number of texts."""
     filled = [(counted, texts) for counted, texts in past if texts]
-    if not filled:
+    if not 0 < share < 1:
         return 1.0, 0.0
     squares = sum((counted - texts * share) ** 2 / (texts * share * (1 - share)) for counted, texts in filled)
     spread = max(1.0, (_PRIOR_WINDOWS + squares) / (_PRIOR_WINDOWS + len(filled) - 1))

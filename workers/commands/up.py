@@ -65,6 +65,7 @@ def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) 
             kafka_port=request.kafka_port,
             clickhouse_port=request.clickhouse_port,
             dashboard=dashboard,
+            alerts=settings.alerts.enabled,
             on_step=lambda step: err.print(f"· {step}", style="dim", highlight=False),
         )
         try:
@@ -205,6 +206,8 @@ def _summary_line(summary: Summary) -> str:
         f"{summary.dead_letters:,} dead letters",
         f"{summary.resends:,} resends",
     ]
+    if summary.alerts is not None:
+        parts.append(f"{summary.alerts:,} alert{'' if summary.alerts == 1 else 's'}")
     if summary.refused:
         parts.append(f"{summary.refused:,} rows too large to send")
     return " · ".join(parts) + f" · {summary.seconds:.1f} s"

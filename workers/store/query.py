@@ -198,6 +198,10 @@ class Reader:
         with self._explained():
             return int(str(self._client.command("SELECT count() FROM {t:Identifier}", parameters={"t": table})))
 
+    def alerts(self) -> int:
+        """How many alerts there are, open and closed."""
+        return int(self.rows("SELECT count() FROM v_alerts", {})[0][0])
+
     def products(self, *, aspects: int = 4) -> list[ProductRow]:
         """Per product: volume, sentiment mix and its `aspects` most mentioned aspects, from the aggregates."""
         with self._explained():
