@@ -32,7 +32,7 @@ class PartitionTable(MutableMapping[str, Any]):
 
     def __delitem__(self, key: str) -> None:
         del self._table.data[key]
-        self._sent(self._table.send_changelog(self._partition, key, None))
+        self._sent(self._table.send_changelog(self._partition, key, None, value_serializer="raw"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table.data)
@@ -54,6 +54,7 @@ def faust_app(settings: Settings, partitions: int) -> Any:
         consumer_auto_offset_reset="earliest",
         datadir=str(settings.state_dir / "alerts"),
         store="memory://",
+        stream_wait_empty=False,  # a text may be counted again; and one that has failed is never acknowledged
         table_standby_replicas=0,
         topic_partitions=partitions,
         topic_allow_declare=False,  # ours are created as our other topics are: it knows no "the broker's default"
