@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response
 
 from dashboards import models
+from dashboards.alerts import Alerts, AskedAlerts
 from dashboards.cache import Answer
 from dashboards.export import as_csv
 from dashboards.figures import Figures
@@ -83,6 +84,10 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     @api.get("/issues", response_model=models.Issues, summary="What customers complain of most")
     async def issues(request: Request, asked: Annotated[AskedIssues, Query()]) -> Response:
         return answer(request, await figures.issues(asked))
+
+    @api.get("/alerts", response_model=Alerts, summary="What is unusual: open alerts first, then the latest")
+    async def alerts(request: Request, asked: Annotated[AskedAlerts, Query()]) -> Response:
+        return answer(request, await figures.alerts(asked, with_texts=request.scope["role"] >= Role.ANALYST))
 
     @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
     async def choices(request: Request) -> Response:

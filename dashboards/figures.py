@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dashboards import models, rows, statements
+from dashboards.alerts import Alerts, AskedAlerts, alert_row, alerts
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
 from dashboards.paging import Key, decode, encode
@@ -63,6 +64,15 @@ class Figures:
     async def issues(self, asked: AskedIssues) -> Answer[models.Issues]:
         """What customers complain of most."""
         return await self._cache.get(("issues", asked), lambda: self._issues(asked.product, asked.limit))
+
+    async def alerts(self, asked: AskedAlerts, *, with_texts: bool) -> Answer[Alerts]:
+        """What is unusual, open ones first; quotes only for those who may read texts."""
+
+        async def ask() -> Alerts:
+            found = await self.reader.rows(alerts(asked))
+            return Alerts(alerts=[alert_row(row, with_texts=with_texts) for row in found])
+
+        return await self._cache.get(("alerts", asked, with_texts), ask)
 
     async def texts(self, asked: AskedTexts) -> Answer[models.Texts]:
         """A page of texts. Raises `BadCursor`."""

@@ -2,6 +2,7 @@
 
 from nicegui import ui
 
+from dashboards.pages.alerts_card import AlertsCard
 from dashboards.pages.day_series import DaySeries
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.parameters import AskedIssues
@@ -20,6 +21,7 @@ class OverviewPage(LivePage):
             with card("narrow"):
                 self._movers_head = Fragment(classes="card-head")
                 self._movers = Fragment()
+            self._alerts = AlertsCard(self.visit, self.words, "")
             with card("half"):
                 with ui.element("div").classes("card-head"):
                     ui.html(t("aspects.title"), sanitize=False, tag="h2")
@@ -52,5 +54,6 @@ class OverviewPage(LivePage):
         most = max((max(row.negative, row.positive) for row in shown), default=1) or 1
         self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=False, chosen=None))
         self._issues.show(render("issues.html", issues=issues, with_product=True))
+        await self._alerts.look()
         self._products.show(render("products.html", products=found.products))
         return ""

@@ -4,6 +4,7 @@ from nicegui import ui
 
 from dashboards.figures import UnknownProduct
 from dashboards.models import MoverRow, ProductDetail
+from dashboards.pages.alerts_card import AlertsCard
 from dashboards.pages.day_series import DaySeries
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.pages.visit import Visit
@@ -34,6 +35,7 @@ class ProductPage(LivePage):
                     with ui.element("div").classes("card-head"):
                         ui.html(t("issues.title"), sanitize=False, tag="h2")
                     self._issues = Fragment()
+            self._alerts = AlertsCard(self.visit, self.words, "")
             with card("half top"):
                 with ui.element("div").classes("card-head"):
                     ui.html(t("aspects.title"), sanitize=False, tag="h2")
@@ -58,6 +60,7 @@ class ProductPage(LivePage):
             self.show_head(self._product or self.locale.t("page.product"))
             return "unknown" if choices.products else "empty"
         self._show(found)
+        self._series.show(found.days, found.window, await self._alerts.look(found.product))
         await self._show_texts(found)
         return ""
 
@@ -65,7 +68,6 @@ class ProductPage(LivePage):
         render = self.words.render
         self.show_head(found.product, found.window)
         self._totals.show(render("totals.html", now=found.totals, before=found.totals_before))
-        self._series.show(found.days, found.window)
         changes: list[MoverRow] = [found.change] if found.change else []
         self._change.show(render("movers.html", movers=changes))
         self._issues.show(render("issues.html", issues=found.issues[:3], with_product=False))

@@ -19,6 +19,9 @@ JOINED = {
     "sentiment.": ("negative", "neutral", "positive"),
     "total.": ("texts", "negative", "neutral", "positive"),
     "movers.": ("strong", "likely", "chance", "too_few"),
+    "alerts.kind.": ("negative_share", "volume", "urgency", "new_aspect", "silence", "campaign"),
+    "alerts.status.": ("open", "closed"),
+    "alerts.severity.": ("medium", "high"),
     "filter.": ("product", "source", "language", "sentiment", "aspect", "intent", "min_confidence"),
 }
 
