@@ -15,7 +15,7 @@ from workers.store.write import Writer
 BEGAN = datetime(2026, 11, 10, tzinfo=UTC)
 QUOTE = "It <b>dies</b> by noon since the update"
 SIGNAL = Signal(
-    kind=AlertKind.NEGATIVE_SHARE, observed=10, texts=12, expected=1.25, p_value=9e-6, level=0.0015, test="beta-binomial"
+    kind=AlertKind.NEGATIVE_SHARE, observed=10, texts=12, expected=1.5, p_value=9e-6, level=0.0015, test="beta-binomial"
 )
 ALERT = Alert(
     alert_id="browser-test",
@@ -49,8 +49,8 @@ def test_an_open_alert_is_on_the_overview_and_its_end_is_seen_without_a_reload(o
     assert item.get_attribute("data-status") == "open"
     told = item.inner_text()
     assert "Tavio Hush" in told
-    assert "10 of 12 texts, 1.3 expected" in told
-    assert "p = < 0.001" in told
+    assert "10 of 12 texts, 1.5 expected" in told
+    assert "p < 0.001" in told
     assert QUOTE in told, "a stranger's markup is shown, not obeyed"
     assert violations(page) == []
     closed = {"revision": 2, "status": AlertStatus.CLOSED, "closed_at": BEGAN + timedelta(days=2)}
@@ -68,5 +68,5 @@ def test_an_alert_is_marked_on_the_product_s_chart_and_told_in_words(open_page: 
     )
     label = page.locator(".chart").first.get_attribute("aria-label")
     assert "Alerta, Más quejas: del 10 nov al 10 nov." in label.replace("\u00a0", " ")
-    wait_for_text(page, "[data-alert=browser-test]", "10 de 12 textos, se esperaban 1,3")
+    wait_for_text(page, "[data-alert=browser-test]", "10 de 12 textos, se esperaban 1,5")
     assert violations(page) == []
