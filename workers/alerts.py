@@ -14,7 +14,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
@@ -86,7 +86,8 @@ class AlertsApp:
                 try:
                     await asyncio.wait_for(self.stop.wait(), TICK_S)
                 except TimeoutError:
-                    await self._tick()
+                    with suppress(Stopped):
+                        await self._tick()
             if self.healthy:
                 await self._finish()
         finally:
@@ -99,8 +100,14 @@ class AlertsApp:
 
     async def hurry(self) -> None:
         """Looks at every window that only waits for slower topics, since nothing more is coming."""
-        self._watch_all()
-        await self._do(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
+        try:
+            self._watch_all()
+            await self._do(lambda: [(watch, watch.hurry()) for watch in self._watches.values()])
+        except Stopped:
+            return
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            self._failure = error
+            return
         metrics.ALERT_HURRIES.inc()
 
     def _table(self, name: str) -> Any:
