@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from schemas.taxonomy import load_taxonomy
 from tests.integration.conftest import Voxpop
 from workers.settings import Settings
 from workers.stack import Stack, running_stack
@@ -223,6 +225,35 @@ def test_a_new_label_set_goes_through_the_running_worker_and_back(served: Stack,
     assert rows(served, by_batch) == [(1,)]
     assert worker.running
     assert worker.pid == pid
+
+
+def test_a_new_aspect_goes_through_the_worker_by_its_description_alone(state: Path, tmp_path: Path) -> None:
+    described = load_taxonomy().model_dump(mode="json")
+    described["aspects"].append(
+        {
+            "name": "pets",
+            "title": {"en": "Pets", "es": "Mascotas"},
+            "descriptions": {
+                "en": ["dogs and cats, whether pets are welcome"],
+                "es": ["perros y gatos, si admiten mascotas"],
+            },
+        }
+    )
+    file = tmp_path / "taxonomy.yaml"
+    file.write_text(yaml.safe_dump(described, allow_unicode=True), encoding="utf-8")
+    texts = [
+        "They did not let my dog in, no pets welcome at all. Shame.",
+        "No dejan entrar con perros ni gatos. Una pena.",
+        "The lamp is bright.",
+    ]
+    with running_stack(Settings(state_dir=state, taxonomy=file), tmp_path / "stack") as stack:
+        sender = Sender(stack)
+        sender.send("pets", texts)
+        wait_for(lambda: rows(stack, "SELECT count() FROM insights") == [(len(texts),)], "the rows")
+        sender.close()
+        mentions = "SELECT event_id, sentiment FROM aspect_mentions WHERE aspect = 'pets' ORDER BY event_id"
+        assert rows(stack, mentions) == [("pets-0", "negative"), ("pets-1", "negative")]
+        assert rows(stack, "SELECT sum(mentions) FROM v_aspect_trends WHERE aspect = 'pets'") == [(2,)]
 
 
 def test_a_worse_version_is_refused_with_both_numbers_and_forced_only_on_the_record(

@@ -21,6 +21,7 @@ from workers.slm.train.finetune.loop import Plan, Trainer
 from workers.slm.train.finetune.measure import DevSets
 from workers.slm.train.finetune.network import Network
 from workers.slm.train.finetune.samples import aspect_texts, training_samples
+from workers.slm.train.finetune.teacher import teach, topical
 
 MOST_TOKENS = 128  # of a training text
 
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True, help="the E5S1 file")
     parser.add_argument("--pieces", type=Path, required=True, help="the kept pieces' ids, a .npy")
     parser.add_argument("--folder", type=Path, required=True, help="where checkpoints go")
+    parser.add_argument("--start", type=Path, help="a checkpoint of another training to begin from")
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--frozen", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=4.0)
@@ -49,6 +51,7 @@ def main() -> None:
     if arguments.sample < 1:
         samples = samples[:: round(1 / arguments.sample)]
     texts = aspect_texts(taxonomy, samples)
+    samples += topical(samples, texts)
     bert = with_layers(with_pieces(read_e5s1(arguments.base), np.load(arguments.pieces)), arguments.layers)
     tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
     began = time.monotonic()
@@ -61,9 +64,13 @@ def main() -> None:
     states = frozen_states(bert, frozen, tokenizer, [s.text for s in samples], MOST_TOKENS)
     print(f"{len(samples)} texts, {len(states.states)} tokens ready after {time.monotonic() - began:.0f} s", flush=True)
     arguments.folder.mkdir(parents=True, exist_ok=True)
+    taught = teach(samples, arguments.base, arguments.folder / "taught.npz", arguments.threads)
+    print(f"{len(taught.vectors)} texts' topics taught after {time.monotonic() - began:.0f} s", flush=True)
     network = Network(bert, frozen)
+    if arguments.start:
+        network.load_state_dict(torch.load(arguments.start, weights_only=True), strict=False)
     plan = Plan(epochs=arguments.epochs, minutes=arguments.minutes, rate=arguments.rate)
-    trainer = Trainer(network, samples, states, descriptions, described, plan, arguments.folder)
+    trainer = Trainer(network, samples, states, descriptions, described, taught, plan, arguments.folder)
     print(f"resumed: {trainer.resume()}; {trainer.batches_an_epoch} batches an epoch", flush=True)
     trainer.run(dev.measure)
 

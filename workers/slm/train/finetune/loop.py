@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from workers.slm.train.finetune.frozen import Frozen, padded
-from workers.slm.train.finetune.losses import Losses, of_aspects
+from workers.slm.train.finetune.losses import Losses, of_aspects, of_topics
 from workers.slm.train.finetune.network import HEADS, Network
 from workers.slm.train.finetune.samples import Sample
+from workers.slm.train.finetune.teacher import Taught
 
 POOL = 60  # batches whose texts are sorted by length together
 
@@ -40,7 +41,8 @@ Measure = Callable[[Network], tuple[float, Mapping[str, float]]]
 
 
 class Trainer:
-    """Trains `network` on `samples`, whose frozen states are `texts`; `described[name]` are rows of `descriptions`."""
+    """Trains `network` on `samples`, whose frozen states are `texts`; `described[name]` are rows of `descriptions`, and
+    `taught` is what the base says that some of the texts are about."""
 
     def __init__(
         self,
@@ -49,10 +51,12 @@ class Trainer:
         texts: Frozen,
         descriptions: Frozen,
         described: Mapping[str, Sequence[int]],
+        taught: Taught,
         plan: Plan,
         folder: Path,
     ) -> None:
         self.network, self.samples, self.texts, self.plan, self.folder = network, samples, texts, plan, folder
+        self._taught = taught
         self._descriptions, self._described = descriptions, described
         self._loss = Losses(samples)
         self.average = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -134,7 +138,7 @@ class Trainer:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             last, pooled = self.network.encode(states, mask)
             loss = self._loss.of_heads(batch, self.network.logits(pooled, tuple(HEADS)))
-            loss = loss + self._aspects_loss(batch, last, mask)
+            loss = loss + self._aspects_loss(batch, last, mask) + self._topics_loss(batch, pooled)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
@@ -159,6 +163,10 @@ class Trainer:
         queries = torch.stack([self._query(sought.name) for _, sought in asked])
         logits = self.network.aspects(states, mask, queries, rows, self.network.dropout)
         return of_aspects([sought for _, sought in asked], rows, logits.float(), len(batch))
+
+    def _topics_loss(self, batch: list[int], pooled: Tensor) -> Tensor:
+        rows, vectors = self._taught.of(batch)
+        return of_topics(self.network.topics(pooled[rows]), vectors, len(batch)) if rows else pooled.sum() * 0
 
     def _query(self, name: str) -> Tensor:
         """The mean of one to three of a name's descriptions, anew each time: a name alone must do as well."""

@@ -12,7 +12,7 @@ from workers.slm.train.finetune.network import HEADS
 from workers.slm.train.finetune.samples import Sample, Sought
 
 SHARE = {"sentiment": 1.0, "emotion": 1.0, "toxicity": 0.8, "irony": 0.5, "intents": 0.4, "urgency": 0.3}
-PRESENCE, POLARITY = 0.6, 1.0
+PRESENCE, POLARITY, TOPIC = 0.6, 1.0, 1.5
 RARE = {"intents": torch.tensor([1.0, 1.0, 1.5, 3.0]), "urgency": torch.tensor([4.0])}
 SMOOTHING = 0.03
 ABSENT = -1
@@ -59,6 +59,11 @@ def of_aspects(sought: Sequence[Sought], rows: Tensor, logits: Tensor, batch: in
     if known.any():
         total = total + POLARITY * functional.cross_entropy(logits[known, 1:], polarity[known], reduction="sum")
     return total / batch
+
+
+def of_topics(said: Tensor, taught: Tensor, batch: int) -> Tensor:
+    """One minus the cosine of L2-normalised `said` and `taught` (p, d), of those texts of a batch that the teacher read."""
+    return TOPIC * (1 - (said * taught).sum(dim=1)).sum() / batch
 
 
 def _targets(samples: Sequence[Sample], name: str, outputs: int) -> Tensor:

@@ -123,7 +123,8 @@ class AspectAttention(nn.Module):
 
 
 class Network(nn.Module):
-    """The trained part: upper layers, a linear layer a head on the normalised mean state, and the aspect attention."""
+    """The trained part: upper layers, a linear layer a head on the normalised mean state, the aspect attention, and the
+    projection that keeps what the base knew of topics (`workers.slm.train.finetune.teacher`)."""
 
     def __init__(self, bert: Bert, frozen: int, dropout: float = 0.1) -> None:
         super().__init__()
@@ -135,6 +136,8 @@ class Network(nn.Module):
             nn.init.normal_(head.weight, std=0.02)
             nn.init.zeros_(head.bias)
         self.aspects = AspectAttention(bert.width)
+        self.topic = nn.Linear(bert.width, bert.width)
+        nn.init.eye_(self.topic.weight)
 
     def encode(self, states: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """States (n, t, d) of the frozen layers -> those of the last one, and their normalised mean (n, d)."""
@@ -148,3 +151,7 @@ class Network(nn.Module):
     def logits(self, pooled: Tensor, names: Sequence[str]) -> Mapping[str, Tensor]:
         x = functional.dropout(pooled, self.dropout, self.training)
         return {name: self.heads[name](x) for name in names}
+
+    def topics(self, pooled: Tensor) -> Tensor:
+        """What texts are about, whatever they think of it: L2-normalised (n, d)."""
+        return functional.normalize(self.topic(pooled).float(), dim=1)
