@@ -10,6 +10,7 @@ from dashboards.cache import Answer
 from dashboards.export import as_csv
 from dashboards.figures import Figures
 from dashboards.parameters import (
+    AskedComparison,
     AskedIssues,
     AskedTexts,
     AskedTrend,
@@ -71,6 +72,10 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
         request: Request, product: Annotated[Word, Path()], asked: Annotated[AskedWindow, Query()]
     ) -> Response:
         return answer(request, await figures.product(product, asked))
+
+    @api.get("/compare", response_model=models.Comparison, summary="A product beside another, or its days before")
+    async def compare(request: Request, asked: Annotated[AskedComparison, Query()]) -> Response:
+        return answer(request, await figures.comparison(asked))
 
     @api.get("/aspects", response_model=models.Aspects, summary="Mentions by aspect, beside the window before")
     async def aspects(request: Request, asked: Annotated[ProductWindow, Query()]) -> Response:

@@ -44,6 +44,10 @@ class LimitedReader:
         finally:
             self._turns.release_on_behalf_of(turn)
 
+    async def all(self, *asked: Statement) -> Sequence[Sequence[Sequence[Any]]]:
+        """The rows of every statement, in order; they run beside one another."""
+        return await asyncio.gather(*(self.rows(statement) for statement in asked))
+
     def _select(self, reader: Reader, statement: Statement) -> Sequence[Sequence[Any]]:
         parameters = {name: value for name, value in statement.parameters.items() if value is not None}
         return reader.select(statement.sql, parameters=parameters, settings=self._settings).result_rows

@@ -1,14 +1,15 @@
 """Every figure that API and pages show, worked out of the views once for everybody who asks at about the same time."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
 
 from dashboards import models, rows, statements
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
+from dashboards.comparison import compared
+from dashboards.emerging import emerging
 from dashboards.paging import Key, decode, encode
 from dashboards.parameters import (
+    AskedComparison,
     AskedIssues,
     AskedTexts,
     AskedTrend,
@@ -51,6 +52,10 @@ class Figures:
     async def product(self, product: str, asked: AskedWindow) -> Answer[models.ProductDetail]:
         """One product. Raises `UnknownProduct`."""
         return await self._cache.get(("product", product, asked), lambda: self._product(product, asked))
+
+    async def comparison(self, asked: AskedComparison) -> Answer[models.Comparison]:
+        """A product beside another, or beside its own days before. Raises `UnknownProduct`."""
+        return await self._cache.get(("comparison", asked), lambda: self._comparison(asked))
 
     async def aspects(self, asked: ProductWindow) -> Answer[models.Aspects]:
         """Mentions by aspect, beside the window before."""
@@ -101,11 +106,12 @@ class Figures:
     async def _overview(self, asked: AskedWindow) -> models.Overview:
         window = await self.window(asked)
         both = Window(window.before.first, window.last)
-        now, before, days, aspects = await self._all(
+        now, before, days, aspects, by_product = await self.reader.all(
             statements.totals(window),
             statements.totals(window.before),
             statements.daily(both),
             statements.aspects(window),
+            statements.aspects_of_products(window),
         )
         products, earlier = [rows.product(row) for row in now], [rows.product(row) for row in before]
         return models.Overview(
@@ -116,6 +122,7 @@ class Figures:
             days=rows.every_day(both, days),
             products=products,
             movers=[rows.mover_row(mover) for mover in rows.changes(products, earlier)],
+            emerging=emerging(by_product),
             aspects=[rows.aspect(row) for row in aspects],
         )
 
@@ -125,11 +132,9 @@ class Figures:
         return models.Products(window=rows.days(window), products=[rows.product(row) for row in found])
 
     async def _product(self, product: str, asked: AskedWindow) -> models.ProductDetail:
-        if (await self._latest_day(product)).value.last is None:
-            raise UnknownProduct("there is no text of this product; see /api/v1/choices for those that there are")
-        window = await self.window(asked, product)
+        window = await self._window_of(product, asked)
         both = Window(window.before.first, window.last)
-        now, before, days = await self._all(
+        now, before, days = await self.reader.all(
             statements.totals(window, product),
             statements.totals(window.before, product),
             statements.daily(both, product),
@@ -148,12 +153,27 @@ class Figures:
             issues=(await self._issues(product, 5)).issues,
         )
 
+    async def _comparison(self, asked: AskedComparison) -> models.Comparison:
+        window = await self._window_of(asked.product, asked)
+        if asked.other is None:
+            return await compared(self.reader, (asked.product, window), (asked.product, window.before))
+        await self._window_of(asked.other, asked)
+        return await compared(self.reader, (asked.product, window), (asked.other, window))
+
+    async def _window_of(self, product: str, asked: AskedWindow) -> Window:
+        """The days that are meant. Raises `UnknownProduct`."""
+        if (await self._latest_day(product)).value.last is None:
+            raise UnknownProduct("there is no text of this product; see /api/v1/choices for those that there are")
+        return await self.window(asked, product)
+
     async def _aspects(self, asked: ProductWindow) -> models.Aspects:
         window = await self.window(asked, asked.product)
         return models.Aspects(window=rows.days(window), aspects=await self._aspect_changes(window, asked.product))
 
     async def _aspect_changes(self, window: Window, product: str | None) -> list[models.AspectChange]:
-        now, before = await self._all(statements.aspects(window, product), statements.aspects(window.before, product))
+        now, before = await self.reader.all(
+            statements.aspects(window, product), statements.aspects(window.before, product)
+        )
         earlier = {row[0]: rows.mix(row[1:]) for row in before}
         nothing = models.Mix(texts=0, negative=0, neutral=0, positive=0)
         return [
@@ -198,7 +218,7 @@ class Figures:
     async def _health(self) -> models.HealthFigures:
         window = await self.window(AskedWindow(days=HEALTH_DAYS))
         workers = asyncio.create_task(read_workers(self._metrics))
-        moments, minutes, reasons, packs, certainty = await self._all(
+        moments, minutes, reasons, packs, certainty = await self.reader.all(
             statements.latest(),
             statements.throughput(THROUGHPUT_MINUTES),
             statements.dead_letter_reasons(),
@@ -234,7 +254,3 @@ class Figures:
             return models.LatestDay(last=last if days else None)
 
         return await self._cache.get(("latest day", product), ask)
-
-    async def _all(self, *asked: statements.Statement) -> Sequence[Sequence[Sequence[Any]]]:
-        """The rows of every statement, in order; they run beside one another."""
-        return await asyncio.gather(*(self.reader.rows(statement) for statement in asked))

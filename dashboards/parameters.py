@@ -89,6 +89,13 @@ class ProductWindow(AskedWindow):
     product: Word | None = Field(default=None, description="Only this product.")
 
 
+class AskedComparison(AskedWindow):
+    """Without `with`: the product's own days before."""
+
+    product: Word
+    other: Word | None = Field(default=None, alias="with", description="Another product, in the same days.")
+
+
 class AskedTrend(ProductWindow):
     """The days of everything, of a product, or of one aspect; sources and languages are told apart for texts only."""
 

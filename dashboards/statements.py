@@ -1,6 +1,7 @@
 """Every statement that the dashboard runs. Fragments are chosen, never made, by what is asked; values are bound parameters.
 
-Figures come from the views and the aggregates; `insights` itself is read for texts, and for how sure the model was.
+Figures come from the views and the aggregates; `insights` itself is read for texts. Mentions come from `aspects_daily`:
+`v_aspect_trends` works out every aspect's mean over the days before, whatever days are asked for.
 """
 
 from collections.abc import Mapping
@@ -81,18 +82,28 @@ def aspects(window: Window, product: str | None = None) -> Statement:
     """A row per aspect: (aspect, mentions, negative, neutral, positive), most mentioned first."""
     where = _where(_DAYS, _PRODUCT if product else "")
     sql = (
-        "SELECT aspect, sum(v.mentions) AS said, sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
-        f" FROM v_aspect_trends AS v{where} GROUP BY aspect ORDER BY said DESC, aspect"
+        "SELECT aspect, sum(a.mentions) AS said, sum(a.negative), sum(a.neutral), sum(a.positive)"  # noqa: S608
+        f" FROM aspects_daily AS a{where} GROUP BY aspect HAVING said > 0 ORDER BY said DESC, aspect"
     )
     return Statement(sql, _in(window) | {"product": product})
+
+
+def aspects_of_products(window: Window) -> Statement:
+    """A row per product and aspect: (product, aspect, mentions, negative, mentions in the window before)."""
+    sql = (
+        "SELECT product, aspect, sumIf(a.mentions, day >= {first:Date}) AS said,"
+        " sumIf(a.negative, day >= {first:Date}), sumIf(a.mentions, day < {first:Date}) AS before FROM aspects_daily AS a"
+        " WHERE day BETWEEN {before:Date} AND {last:Date} GROUP BY product, aspect HAVING said > 0 OR before > 0"
+    )
+    return Statement(sql, _in(window) | {"before": window.before.first.isoformat()})
 
 
 def aspect_daily(window: Window, aspect: str, product: str | None = None) -> Statement:
     """A row per day: (day, mentions, negative, neutral, positive) of one aspect."""
     where = _where(_DAYS, "aspect = {aspect:String}", _PRODUCT if product else "")
     sql = (
-        "SELECT day, sum(v.mentions), sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
-        f" FROM v_aspect_trends AS v{where} GROUP BY day ORDER BY day"
+        "SELECT day, sum(a.mentions) AS said, sum(a.negative), sum(a.neutral), sum(a.positive)"  # noqa: S608
+        f" FROM aspects_daily AS a{where} GROUP BY day HAVING said > 0 ORDER BY day"
     )
     return Statement(sql, _in(window) | {"aspect": aspect, "product": product})
 

@@ -143,6 +143,45 @@ def volume(days: Sequence[Day], first: date, locale: Locale) -> Options:
     }
 
 
+def comparison(here: Sequence[Day], there: Sequence[Day], names: tuple[str, str], locale: Locale) -> Options:
+    """Texts a day of two sides beside one another, over their negative shares; the second is striped, hollow and dashed."""
+    looks = (("var(--accent)", None, "solid", "circle"), ("var(--neutral)", STRIPES, "dashed", "emptyDiamond"))
+    bars, lines, signs = [], [], []
+    for days, name, (colour, decal, dash, symbol) in zip((here, there), names, looks, strict=True):
+        texts, share = locale.t("compare.texts", name=name), locale.t("compare.share", name=name)
+        signs += [(texts, "rect"), (share, "roundRect")]
+        shared = {"emphasis": {"disabled": True}}
+        bars.append(
+            shared
+            | {"name": texts, "type": "bar", "barMaxWidth": 22, "data": [day.texts for day in days]}
+            | {"itemStyle": {"color": colour, "decal": decal}, "tooltip": _numbers(locale)}
+        )
+        lines.append(
+            shared
+            | {"name": share, "type": "line", "xAxisIndex": 1, "yAxisIndex": 1, "connectNulls": True}
+            | {"data": [None if day.negative_share is None else round(day.negative_share, 4) for day in days]}
+            | {"symbol": symbol, "symbolSize": 7, "lineStyle": {"color": colour, "width": 2, "type": dash}}
+            | {"itemStyle": {"color": colour}, "tooltip": _percents(locale)}
+        )
+    labels = [locale.day(day.day) for day in here]
+    return {
+        "animation": False,
+        "grid": [
+            {"left": 46, "right": 12, "top": 36, "height": "40%"},
+            {"left": 46, "right": 12, "bottom": 8, "height": "28%"},
+        ],
+        "legend": _legend(signs),
+        "tooltip": _tooltip(),
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "xAxis": [_categories(labels), _categories(labels) | {"gridIndex": 1, "axisLabel": {"show": False}}],
+        "yAxis": [
+            _axis(locale),
+            _axis(locale, percent=True) | {"gridIndex": 1, "min": 0, "max": 1, "interval": 0.5},
+        ],
+        "series": [*bars, *lines],
+    }
+
+
 def throughput(minutes: Sequence[Minute], locale: Locale) -> Options:
     """Events a minute."""
     return {

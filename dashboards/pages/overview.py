@@ -6,7 +6,7 @@ from dashboards.pages.day_series import DaySeries
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.parameters import AskedIssues
 
-ASPECTS, MOVERS, ISSUES = 10, 5, 5
+ASPECTS, MOVERS, ISSUES, EMERGING = 10, 5, 5, 5
 
 
 class OverviewPage(LivePage):
@@ -20,6 +20,10 @@ class OverviewPage(LivePage):
             with card("narrow"):
                 self._movers_head = Fragment(classes="card-head")
                 self._movers = Fragment()
+            with card("half"):
+                with ui.element("div").classes("card-head"):
+                    ui.html(t("emerging.title"), sanitize=False, tag="h2")
+                self._emerging = Fragment()
             with card("half"):
                 with ui.element("div").classes("card-head"):
                     ui.html(t("aspects.title"), sanitize=False, tag="h2")
@@ -48,6 +52,7 @@ class OverviewPage(LivePage):
             f'<span class="muted small">{locale.t("movers.says", count=locale.number(days))}</span>'
         )
         self._movers.show(render("movers.html", movers=found.movers[:MOVERS]))
+        self._emerging.show(render("emerging.html", emerging=found.emerging[:EMERGING]))
         shown = found.aspects[:ASPECTS]
         most = max((max(row.negative, row.positive) for row in shown), default=1) or 1
         self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=False, chosen=None))

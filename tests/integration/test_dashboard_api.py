@@ -181,6 +181,48 @@ def test_dead_letters_come_without_their_bytes(api: TestClient) -> None:
     }  # fmt: skip
 
 
+def test_a_comparison_is_made_of_what_both_products_say_of_themselves(api: TestClient) -> None:
+    found = get(api, "compare", product="Tavio Hush", **{"with": "Zelko P4"}, **DAYS)
+    for side, name in (("here", "Tavio Hush"), ("there", "Zelko P4")):
+        alone = get(api, f"products/{name}", **DAYS)
+        assert (found[side]["totals"], found[side]["window"]) == (alone["totals"], alone["window"])
+        assert found[side]["days"] == alone["days"][7:]
+        mentions = {a["aspect"]: mix(a) for a in alone["aspects"]}
+        assert {a["aspect"]: mix(a[side]) for a in found["aspects"] if a[side]["texts"]} == mentions
+    shares = [found[side]["totals"]["negative"] / found[side]["totals"]["texts"] for side in ("here", "there")]
+    assert found["difference"] == pytest.approx(shares[0] - shares[1], abs=1e-4)
+
+
+def test_a_comparison_with_the_days_before_says_what_the_product_s_change_says(api: TestClient) -> None:
+    found, alone = get(api, "compare", product="Tavio Hush", **DAYS), get(api, "products/Tavio Hush", **DAYS)
+    assert found["there"]["totals"] == alone["totals_before"]
+    assert (found["difference"], found["z"], found["evidence"]) == (
+        alone["change"]["difference"], alone["change"]["z"], "strong"
+    )  # fmt: skip
+    for row in found["aspects"]:
+        assert row["q"] is None or row["q"] >= row["p"]
+
+
+def test_a_comparison_with_what_is_not_there_is_no_answer(api: TestClient) -> None:
+    assert api.get("/api/v1/compare", params={"product": "Tavio Hush", "with": "Nonesuch"}).status_code == 404
+    assert api.get("/api/v1/compare").status_code == 422
+
+
+def test_emerging_aspects_are_counted_from_the_rows_of_both_windows(api: TestClient, sample: Stack) -> None:
+    found = get(api, "overview", **DAYS)["emerging"]
+    assert found
+    for row in found:
+        here = f"product = '{row['product']}'"
+        counted = rows(
+            sample,
+            f"SELECT countIf({IN} AND aspect = '{row['aspect']}'), countIf({IN}),"
+            f" countIf({BEFORE} AND aspect = '{row['aspect']}'), countIf({BEFORE}) FROM aspect_mentions WHERE {here}",
+        )
+        assert [(row["mentions"], row["of"], row["mentions_before"], row["of_before"])] == counted
+        assert row["q"] < 0.05
+        assert row["difference"] > 0
+
+
 # --- texts ---------------------------------------------------------------------------------------------------------------
 
 FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -293,7 +335,7 @@ def test_a_hundred_who_look_at_once_cost_the_queries_of_one(sample: Stack) -> No
             answers = list(pool.map(lambda _: client.get("/api/v1/overview", params=DAYS), range(100)))
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
-        assert figures.reader.queries == 4  # totals of both windows, days, aspects
+        assert figures.reader.queries == 5  # totals of both windows, days, aspects, aspects by product
         tag = answers[0].headers["etag"]
         again = client.get("/api/v1/overview", params=DAYS, headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")
