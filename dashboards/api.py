@@ -3,11 +3,11 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from dashboards import models
 from dashboards.cache import Answer
-from dashboards.export import as_csv
+from dashboards.export import PARQUET, as_csv, pieces
 from dashboards.figures import Figures
 from dashboards.parameters import (
     AskedComparison,
@@ -111,6 +111,17 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     async def texts_csv(asked: Annotated[TextFilter, Query()]) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.csv"'}
         return Response(as_csv(await figures.export(asked, export_rows)), headers=headers, media_type="text/csv")
+
+    @api.get(
+        "/texts.parquet",
+        dependencies=texts_only,
+        summary="The newest texts as Parquet (analyst)",
+        response_class=StreamingResponse,
+    )
+    async def texts_parquet(asked: Annotated[TextFilter, Query()]) -> StreamingResponse:
+        file = await figures.parquet(asked, export_rows)
+        headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.parquet"'}
+        return StreamingResponse(pieces(file), headers=headers, media_type=PARQUET)
 
     @api.get(
         "/dead-letters", response_model=models.Letters, dependencies=[_needs(Role.ADMIN)], summary="The latest (admin)"

@@ -1,6 +1,7 @@
 """Every figure that API and pages show, worked out of the views once for everybody who asks at about the same time."""
 
 import asyncio
+from typing import IO
 
 from dashboards import models, rows, statements
 from dashboards.cache import Answer, AnswerCache
@@ -82,6 +83,10 @@ class Figures:
     async def export(self, asked: TextFilter, most: int) -> list[models.Text]:
         """The newest `most` texts that a filter finds; not kept."""
         return (await self._texts(asked, most, None)).texts
+
+    async def parquet(self, asked: TextFilter, most: int) -> IO[bytes]:
+        """The same as a Parquet file that ClickHouse itself writes. The caller closes it."""
+        return await self.reader.file(statements.texts_for_file(asked, most), "Parquet")
 
     async def choices(self) -> Answer[models.Choices]:
         """What filters can be set to."""

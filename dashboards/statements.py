@@ -151,6 +151,30 @@ def texts(asked: TextFilter, limit: int, after: Key | None = None) -> Statement:
     return Statement(sql, parameters | {"limit": limit})
 
 
+# What a file of texts holds: typed, and named as in the API.
+FILE_COLUMNS = (
+    "event_time", "product", "source", "kind", "language", "toString(sentiment) AS sentiment_",
+    "sentiment_confidence AS confidence", "sentiment_score AS score", "rating", "title", "text",
+    "CAST(arrayMap((a, s, c, b, e) -> (a, toString(s), c, b, e, substringUTF8(text, b + 1, e - b)),"
+    " `aspects.aspect`, `aspects.sentiment`, `aspects.confidence`, `aspects.start`, `aspects.end`)"
+    " AS Array(Tuple(aspect String, sentiment String, confidence Float32, start UInt32, end UInt32, evidence String)))"
+    " AS aspects_",
+    "intents", "emotion", "urgency", "flags", "event_id", "topic", "partition", "offset", "pack", "pack_version",
+    "ingested_at",
+)  # fmt: skip
+
+
+def texts_for_file(asked: TextFilter, limit: int) -> Statement:
+    """The newest `limit` texts, newest first, as columns of a file: no cell is put together of several values."""
+    conditions, parameters = _chosen(asked)
+    columns = ", ".join(FILE_COLUMNS)
+    sql = (
+        "SELECT * EXCEPT (sentiment_, aspects_), sentiment_ AS sentiment, aspects_ AS aspects FROM"  # noqa: S608
+        f" (SELECT {columns} FROM insights{_where(*conditions)} ORDER BY {_ORDER} LIMIT {{limit:UInt32}})"
+    )
+    return Statement(sql, parameters | {"limit": limit})
+
+
 def count_texts(asked: TextFilter) -> Statement:
     """One row: how many texts there are, and when the latest of them came in (milliseconds since 1970)."""
     conditions, parameters = _chosen(asked)

@@ -5,6 +5,8 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ from schemas.samples import sample_messages
 from schemas.taxonomy import load_taxonomy
 from workers.settings import DashboardSettings, Settings
 from workers.stack import Stack
+from workers.store.connect import StoreUnavailable, connect
 
 DAYS = {"from": "2026-11-09", "to": "2026-11-15"}
 IN = "toDate(event_time) BETWEEN '2026-11-09' AND '2026-11-15'"
@@ -286,6 +289,68 @@ def test_the_export_is_csv_of_the_same_texts(api: TestClient) -> None:
     assert [line["event_id"].lstrip("'") for line in lines] == [text["event_id"] for text in texts_found]
     assert [line["text"].lstrip("'") for line in lines] == [text["text"].lstrip("'") for text in texts_found]
     assert not any(value.startswith(("=", "+", "-", "@")) for line in lines for value in (line["text"], line["title"]))
+
+
+def in_parquet(sample: Stack, document: bytes, tmp_path: Path) -> list[dict[str, Any]]:
+    """The file read by pyarrow where it is installed, else by ClickHouse, which takes it in as it gave it out."""
+    try:
+        import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        mention = "aspect String, sentiment String, confidence Float32, start UInt32, end UInt32, evidence String"
+        columns = f"event_id String, text String, event_time DateTime64(3, 'UTC'), aspects Array(Tuple({mention}))"
+        with connect(sample.settings.clickhouse, database="default") as client:
+            client.command(f"CREATE TABLE parquet_read ({columns}) ENGINE = Memory")
+            client.raw_insert("parquet_read", insert_block=document, fmt="Parquet")
+            found = client.query("SELECT * FROM parquet_read")
+            client.command("DROP TABLE parquet_read")
+        return [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
+    path = tmp_path / "texts.parquet"
+    path.write_bytes(document)
+    table: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    return table
+
+
+def test_the_parquet_export_holds_the_same_texts_with_their_evidence(
+    api: TestClient, sample: Stack, tmp_path: Path
+) -> None:
+    answer = api.get("/api/v1/texts.parquet", params={"product": "Hotel Solvenar"})
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    assert 'filename="voxpop-texts.parquet"' in answer.headers["content-disposition"]
+    expected = everything(api, 200, product="Hotel Solvenar")
+    found = in_parquet(sample, answer.content, tmp_path)
+    assert [row["event_id"] for row in found] == [text["event_id"] for text in expected]
+    assert [row["text"] for row in found] == [text["text"] for text in expected]
+    assert [row["event_time"] for row in found] == [datetime.fromisoformat(text["event_time"]) for text in expected]
+    mentions = [[(m["aspect"], m["sentiment"], m["evidence"]) for m in row["aspects"]] for row in found]
+    assert mentions == [
+        [(m["aspect"], m["sentiment"], text["text"][m["start"] : m["end"]]) for m in text["aspects"]]
+        for text in expected
+    ]
+
+
+def test_an_export_has_no_more_rows_than_the_settings_allow(sample: Stack, tmp_path: Path) -> None:
+    settings = dashboard_settings(sample, export_rows=5)
+    with TestClient(application(settings, pages=False), base_url="http://127.0.0.1") as client:
+        found = in_parquet(sample, client.get("/api/v1/texts.parquet").content, tmp_path)
+        newest = get(client, "texts", limit=5)["texts"]
+        assert [row["event_id"] for row in found] == [text["event_id"] for text in newest]
+        assert len(client.get("/api/v1/texts.csv").content.decode("utf-8-sig").split("\r\n")) >= 6
+
+
+def test_an_export_that_clickhouse_ends_is_a_problem_and_never_half_a_file(sample: Stack) -> None:
+    settings = dashboard_settings(sample, query_rows=1_000, export_rows=1, query_rows_read=1_000_000)
+    figures = Figures(settings, load_taxonomy())
+    with TestClient(application(settings, figures, pages=False), base_url="http://127.0.0.1") as client:
+        assert client.portal is not None
+        late = Statement("SELECT throwIf(number = 900) FROM numbers(1000) SETTINGS max_block_size = 10", {})
+        with pytest.raises(StoreUnavailable, match="throwIf"):
+            client.portal.call(figures.reader.file, late, "Parquet")
+        away = settings.model_copy(
+            update={"clickhouse": settings.clickhouse.model_copy(update={"database": "nowhere"})}
+        )
+        with TestClient(application(away, pages=False), base_url="http://127.0.0.1") as elsewhere:
+            answer = elsewhere.get("/api/v1/texts.parquet")
+            assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
 
 
 # --- what is sent --------------------------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ def test_a_token_in_the_address_is_not_taken() -> None:
         ("/api/v1/texts", Role.ANALYST),
         ("/api/v1/texts/count", Role.ANALYST),
         ("/api/v1/texts.csv", Role.ANALYST),
+        ("/api/v1/texts.parquet", Role.ANALYST),
         ("/api/v1/dead-letters", Role.ADMIN),
     ],
 )
