@@ -7,7 +7,9 @@ from fastapi.responses import Response, StreamingResponse
 
 from dashboards import models
 from dashboards.cache import Answer
+from dashboards.drift import Drift
 from dashboards.export import PARQUET, as_csv, pieces
+from dashboards.feedback import AskedCorrection, AskedReview, Corrected, ToReview
 from dashboards.figures import Figures
 from dashboards.parameters import (
     AskedComparison,
@@ -37,7 +39,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def _needs(role: Role) -> Any:
     def check(request: Request) -> None:
-        if request.scope["role"] < role:
+        if request.scope["caller"].role < role:
             raise HTTPException(403, f"this needs a token of the role {role.name.lower()} or higher")
 
     return Depends(check)
@@ -96,6 +98,24 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     @api.get("/health", response_model=models.HealthFigures, summary="Throughput, lag, dead letters, packs, certainty")
     async def health(request: Request) -> Response:
         return answer(request, await figures.health())
+
+    @api.get("/drift", response_model=Drift, summary="Whether what the model says has shifted: stability indices")
+    async def drift(request: Request) -> Response:
+        return answer(request, await figures.drift())
+
+    @api.get("/review", response_model=ToReview, dependencies=texts_only, summary="Texts to look at (analyst)")
+    async def review(request: Request, asked: Annotated[AskedReview, Query()]) -> Response:
+        return answer(request, await figures.to_review(asked))
+
+    @api.post(
+        "/feedback",
+        response_model=Corrected,
+        status_code=201,
+        dependencies=texts_only,
+        summary="Correct or confirm a label (analyst)",
+    )
+    async def feedback(request: Request, asked: AskedCorrection) -> Corrected:
+        return await figures.correct(asked, request.scope["caller"].name)
 
     @api.get("/texts", response_model=models.Texts, dependencies=texts_only, summary="Texts, newest first (analyst)")
     async def texts(request: Request, asked: Annotated[AskedTexts, Query()]) -> Response:

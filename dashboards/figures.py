@@ -3,11 +3,13 @@
 import asyncio
 from typing import IO
 
-from dashboards import models, rows, statements
+from dashboards import models, quality_statements, rows, statements
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
 from dashboards.comparison import compared
+from dashboards.drift import REFERENCE_DAYS, WEEK_DAYS, Drift, drift
 from dashboards.emerging import emerging
+from dashboards.feedback import AskedCorrection, AskedReview, Corrected, Feedback, ToReview
 from dashboards.paging import Key, decode, encode
 from dashboards.parameters import (
     AskedComparison,
@@ -41,6 +43,7 @@ class Figures:
         self._taxonomy = taxonomy
         self._cache = AnswerCache(settings.dashboard.cache_s)
         self.reader = LimitedReader(settings.clickhouse, settings.dashboard)
+        self._feedback = Feedback(settings, self.reader)
 
     async def overview(self, asked: AskedWindow) -> Answer[models.Overview]:
         """Totals, days, products, movers and aspects of a window and the one before."""
@@ -95,6 +98,18 @@ class Figures:
     async def health(self) -> Answer[models.HealthFigures]:
         """Throughput, lag, dead letters, packs, and how sure the model is."""
         return await self._cache.get("health", self._health)
+
+    async def drift(self) -> Answer[Drift]:
+        """Whether what the model says has shifted."""
+        return await self._cache.get("drift", self._drift)
+
+    async def to_review(self, asked: AskedReview) -> Answer[ToReview]:
+        """Texts that the model was least sure of."""
+        return await self._cache.get(("to review", asked), lambda: self._to_review(asked))
+
+    async def correct(self, asked: AskedCorrection, by: str) -> Corrected:
+        """Writes what `by` says of a label. Raises `UnknownEvent` too."""
+        return await self._feedback.add(asked, by)
 
     async def letters(self) -> Answer[models.Letters]:
         """The latest dead letters, without their bytes."""
@@ -224,11 +239,11 @@ class Figures:
         window = await self.window(AskedWindow(days=HEALTH_DAYS))
         workers = asyncio.create_task(read_workers(self._metrics))
         moments, minutes, reasons, packs, certainty = await self.reader.all(
-            statements.latest(),
-            statements.throughput(THROUGHPUT_MINUTES),
-            statements.dead_letter_reasons(),
-            statements.packs(window),
-            statements.certainty(window),
+            quality_statements.latest(),
+            quality_statements.throughput(THROUGHPUT_MINUTES),
+            quality_statements.dead_letter_reasons(),
+            quality_statements.packs(window),
+            quality_statements.certainty(window),
         )
         now_ms, latest_ms, texts = moments[0]
         return models.HealthFigures(
@@ -246,8 +261,17 @@ class Figures:
             ],
         )
 
+    async def _drift(self) -> Drift:
+        window = await self.window(AskedWindow(days=HEALTH_DAYS + WEEK_DAYS + REFERENCE_DAYS))
+        return drift(await self.reader.rows(quality_statements.judgements(window)), window.last, HEALTH_DAYS)
+
+    async def _to_review(self, asked: AskedReview) -> ToReview:
+        window = await self.window(asked, asked.product)
+        found = await self.reader.rows(quality_statements.to_review(window, asked.product, asked.limit))
+        return ToReview(texts=[rows.text(row) for row in found])
+
     async def _letters(self) -> models.Letters:
-        found = await self.reader.rows(statements.dead_letters(LETTERS))
+        found = await self.reader.rows(quality_statements.dead_letters(LETTERS))
         names = list(models.Letter.model_fields)
         return models.Letters(
             letters=[models.Letter(**dict(zip(names, [*row[:-1], rows.moment(row[-1])], strict=True))) for row in found]

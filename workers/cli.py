@@ -28,7 +28,9 @@ packs_app = typer.Typer(
 )
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
 app.add_typer(packs_app, name="packs")
+feedback_app = typer.Typer(no_args_is_help=True, help="The labels that people gave on the dashboard's page Review.")
 app.add_typer(letters_app, name="deadletters")
+app.add_typer(feedback_app, name="feedback")
 
 out = Console()
 err = Console(stderr=True)
@@ -547,6 +549,17 @@ def deadletters_replay(
     from workers.commands.deadletters import replay_letters
 
     replay_letters(_settings(), reason, out, dry_run=dry_run)
+
+
+@feedback_app.command("export")
+def feedback_export(
+    file: Annotated[Path, typer.Argument(help="The CSV to write: title, text (redacted), label.")],
+    head: Annotated[str, typer.Option(help="Whose labels.")] = "sentiment",
+) -> None:
+    """Write the texts with the labels that people gave them, for voxpop train. Example: voxpop feedback export mine.csv"""
+    from workers.commands.feedback import export_feedback
+
+    export_feedback(_settings(), file, head, out)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from dashboards.drift import WHAT, DriftDay
 from dashboards.language import Locale
 from dashboards.models import Certainty, Day, Minute
 
@@ -231,4 +232,45 @@ def certainty(days: Sequence[Certainty], locale: Locale) -> Options:
             }
             for key, values, colour, dash, symbol in lines
         ],
+    }
+
+
+def drift(days: Sequence[DriftDay], locale: Locale) -> Options:
+    """The stability indices day by day, over the bounds at which they are read differently."""
+    looks = (
+        ("var(--accent)", "solid", "circle"),
+        ("var(--negative)", "dashed", "diamond"),
+        ("var(--positive)", "dotted", "rect"),
+    )
+    read_from = ((0.1, "drift.reading.moving"), (0.25, "drift.reading.shifted"))
+    bounds = {
+        "silent": True,
+        "symbol": "none",
+        "label": _LABEL | {"position": "insideEndTop", "formatter": "{b}"},
+        "lineStyle": {"color": "var(--muted)", "type": "dotted", "width": 1},
+        "data": [{"yAxis": index, "name": locale.t(key)} for index, key in read_from],
+    }
+    series = [
+        {
+            "name": locale.t(f"drift.{what}"),
+            "type": "line",
+            "data": [getattr(day, what) for day in days],
+            "symbol": symbol,
+            "symbolSize": 7,
+            "lineStyle": {"color": colour, "type": dash, "width": 2},
+            "itemStyle": {"color": colour},
+            "emphasis": {"disabled": True},
+            "tooltip": _numbers(locale),
+            **({"markLine": bounds} if what == WHAT[0] else {}),
+        }
+        for what, (colour, dash, symbol) in zip(WHAT, looks, strict=True)
+    ]
+    return {
+        "animation": False,
+        "grid": {"left": 46, "right": 12, "top": 36, "bottom": 26},
+        "legend": _legend([(locale.t(f"drift.{what}"), look[2]) for what, look in zip(WHAT, looks, strict=True)]),
+        "tooltip": _tooltip() | {"axisPointer": {"type": "line", "lineStyle": {"color": "var(--muted)"}}},
+        "xAxis": _categories([locale.day(day.day) for day in days]),
+        "yAxis": _axis(locale) | {"min": 0, "minInterval": 0, ":max": "value => Math.max(0.35, value.max)"},
+        "series": series,
     }
