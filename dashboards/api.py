@@ -7,6 +7,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from dashboards import models
 from dashboards.cache import Answer
+from dashboards.digests import AskedDigests, AskedSources, Digests
 from dashboards.drift import Drift
 from dashboards.export import PARQUET, as_csv, pieces
 from dashboards.feedback import AskedCorrection, AskedReview, Corrected, ToReview
@@ -91,6 +92,10 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     async def issues(request: Request, asked: Annotated[AskedIssues, Query()]) -> Response:
         return answer(request, await figures.issues(asked))
 
+    @api.get("/digests", response_model=Digests, summary="The latest digest of each product, with its sources' ids")
+    async def digests(request: Request, asked: Annotated[AskedDigests, Query()]) -> Response:
+        return answer(request, await figures.digests(asked))
+
     @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
     async def choices(request: Request) -> Response:
         return answer(request, await figures.choices())
@@ -120,6 +125,15 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     @api.get("/texts", response_model=models.Texts, dependencies=texts_only, summary="Texts, newest first (analyst)")
     async def texts(request: Request, asked: Annotated[AskedTexts, Query()]) -> Response:
         return answer(request, await figures.texts(asked))
+
+    @api.get(
+        "/texts/sources",
+        response_model=models.Texts,
+        dependencies=texts_only,
+        summary="The texts that a sentence cites (analyst)",
+    )
+    async def sources(request: Request, asked: Annotated[AskedSources, Query()]) -> Response:
+        return answer(request, await figures.sources(asked))
 
     @api.get("/texts/count", response_model=models.TextCount, dependencies=texts_only, summary="How many (analyst)")
     async def count(request: Request, asked: Annotated[TextFilter, Query()]) -> Response:

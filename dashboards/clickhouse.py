@@ -82,7 +82,6 @@ class LimitedReader:
     def _settings(self) -> dict[str, Any]:
         limits = self._limits
         return {
-            "readonly": 2,  # as the role in deploy/clickhouse/roles.sql has it: reads alone, under limits of its own
             "max_execution_time": limits.query_timeout_s,
             "max_result_rows": max(limits.query_rows, limits.export_rows + 1),
             "max_rows_to_read": limits.query_rows_read,

@@ -3,10 +3,11 @@
 import asyncio
 from typing import IO
 
-from dashboards import models, quality_statements, rows, statements
+from dashboards import digests, models, quality_statements, rows, statements
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
 from dashboards.comparison import compared
+from dashboards.digests import AskedDigests, AskedSources, Digests, digest
 from dashboards.drift import REFERENCE_DAYS, WEEK_DAYS, Drift, drift
 from dashboards.emerging import emerging
 from dashboards.feedback import AskedCorrection, AskedReview, Corrected, Feedback, ToReview
@@ -90,6 +91,15 @@ class Figures:
     async def parquet(self, asked: TextFilter, most: int) -> IO[bytes]:
         """The same as a Parquet file that ClickHouse itself writes. The caller closes it."""
         return await self.reader.file(statements.texts_for_file(asked, most), "Parquet")
+
+    async def digests(self, asked: AskedDigests) -> Answer[Digests]:
+        """The latest digest of each product, or of one."""
+        return await self._cache.get(("digests", asked), lambda: self._digests(asked))
+
+    async def sources(self, asked: AskedSources) -> Answer[models.Texts]:
+        """The texts that a sentence cites."""
+        key = ("sources", asked.product, tuple(asked.event))
+        return await self._cache.get(key, lambda: self._sources(asked))
 
     async def choices(self) -> Answer[models.Choices]:
         """What filters can be set to."""
@@ -224,6 +234,12 @@ class Figures:
     async def _count(self, asked: TextFilter) -> models.TextCount:
         ((count, latest_ms),) = await self.reader.rows(statements.count_texts(asked))
         return models.TextCount(count=count, latest=rows.moment(latest_ms) if count else None)
+
+    async def _digests(self, asked: AskedDigests) -> Digests:
+        return Digests(digests=[digest(row) for row in await self.reader.rows(digests.latest(asked))])
+
+    async def _sources(self, asked: AskedSources) -> models.Texts:
+        return models.Texts(texts=[rows.text(row) for row in await self.reader.rows(digests.sources(asked))], next=None)
 
     async def _choices(self) -> models.Choices:
         ((products, sources, languages),) = await self.reader.rows(statements.choices())

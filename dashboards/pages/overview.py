@@ -3,10 +3,11 @@
 from nicegui import ui
 
 from dashboards.pages.day_series import DaySeries
+from dashboards.pages.digests_card import DigestsCard
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.parameters import AskedIssues
 
-ASPECTS, MOVERS, ISSUES, EMERGING = 10, 5, 5, 5
+ASPECTS, MOVERS, ISSUES, EMERGING, DIGESTS = 10, 5, 5, 5, 3
 
 
 class OverviewPage(LivePage):
@@ -33,8 +34,13 @@ class OverviewPage(LivePage):
                     ui.html(t("issues.title"), sanitize=False, tag="h2")
                     ui.html(t("issues.says"), sanitize=False, tag="span").classes("muted small")
                 self._issues = Fragment()
+            self._digests = DigestsCard(self.visit, "half", limit=DIGESTS)
             with card():
                 self._products = Fragment()
+
+    def asked(self, what: dict[str, str]) -> None:
+        super().asked(what)
+        self._digests.asked(what)
 
     async def look(self) -> State:
         figures = self.visit.figures
@@ -57,5 +63,6 @@ class OverviewPage(LivePage):
         most = max((max(row.negative, row.positive) for row in shown), default=1) or 1
         self._aspects.show(render("aspects.html", aspects=shown, most=most, choosable=False, chosen=None))
         self._issues.show(render("issues.html", issues=issues, with_product=True))
+        await self._digests.look()
         self._products.show(render("products.html", products=found.products))
         return ""

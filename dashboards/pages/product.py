@@ -8,6 +8,7 @@ from dashboards.figures import UnknownProduct
 from dashboards.models import MoverRow, ProductDetail
 from dashboards.pages.comparison_card import ComparisonCard
 from dashboards.pages.day_series import DaySeries
+from dashboards.pages.digests_card import DigestsCard
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.pages.visit import Visit
 from dashboards.parameters import AskedComparison, AskedTexts
@@ -45,10 +46,12 @@ class ProductPage(LivePage):
             with card("half"):
                 self._about = Fragment(classes="card-head")
                 self._texts = Fragment()
+            self._digests = DigestsCard(self.visit, "", limit=1)
             self._comparison = ComparisonCard(self.words)
 
     def asked(self, what: dict[str, str]) -> None:
         super().asked(what)
+        self._digests.asked(what)
         if "aspect" in what:
             self._aspect = self._known(what["aspect"])
         if "with" in what:
@@ -66,6 +69,7 @@ class ProductPage(LivePage):
             return "unknown" if choices.products else "empty"
         self._show(found)
         await self._show_texts(found)
+        await self._digests.look(found.product)
         await self._show_comparison(choices.products)
         return ""
 

@@ -20,6 +20,8 @@ TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being writte
 REJUDGED = "rejudged"  # why figures were taken off, when not for an update: the same version was judged again
 COPIED_BYTES = 1 << 20
 _ALL = 2**63 - 1
+# Reads alone, with settings of one's own, as the roles of deploy/clickhouse/roles.sql have it: they may not say 1.
+_READS = {"readonly": 2}
 T = TypeVar("T")
 
 
@@ -222,9 +224,7 @@ class Reader:
     ) -> QueryResult:
         """Any SELECT, read-only: the server itself refuses a statement that would write."""
         with self._explained():
-            return self._client.query(
-                sql, parameters=dict(parameters or {}), settings={"readonly": 1} | dict(settings or {})
-            )
+            return self._client.query(sql, parameters=dict(parameters or {}), settings=_READS | dict(settings or {}))
 
     def select_into(
         self,
@@ -239,7 +239,7 @@ class Reader:
 
         The server holds the answer back until its query has ended, so that what fails is an error, never half a file.
         """
-        whole = {"readonly": 1, "wait_end_of_query": 1} | dict(settings or {})
+        whole = _READS | {"wait_end_of_query": 1} | dict(settings or {})
         with self._explained():
             found = self._client.raw_stream(sql, parameters=dict(parameters or {}), settings=whole, fmt=format_name)
             with closing(cast(BinaryIO, found)) as answer:
