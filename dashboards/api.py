@@ -9,7 +9,7 @@ from dashboards import models
 from dashboards.cache import Answer
 from dashboards.digests import AskedDigests, AskedSources, Digests
 from dashboards.drift import Drift
-from dashboards.export import PARQUET, as_csv, pieces
+from dashboards.export import PARQUET, pieces
 from dashboards.feedback import AskedCorrection, AskedReview, Corrected, ToReview
 from dashboards.figures import Figures
 from dashboards.parameters import (
@@ -144,7 +144,7 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     )
     async def texts_csv(asked: Annotated[TextFilter, Query()]) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.csv"'}
-        return Response(as_csv(await figures.export(asked, export_rows)), headers=headers, media_type="text/csv")
+        return Response(await figures.csv(asked, export_rows), headers=headers, media_type="text/csv")
 
     @api.get(
         "/texts.parquet",

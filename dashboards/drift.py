@@ -90,9 +90,12 @@ def reading(index: float | None) -> Reading:
 
 def drift(found: Iterable[Sequence[Any]], last: date, days: int) -> Drift:
     """Of rows (day, language, band, negative, neutral, positive): the last `days` days, and the latest in full."""
-    by_day: dict[date, list[Sequence[Any]]] = {}
-    for day, *row in found:
-        by_day.setdefault(day, []).append(row)
+    by_day: dict[date, Shares] = {}
+    for day, language, band, *mix in found:
+        counts = by_day.setdefault(day, {what: Counter() for what in WHAT})
+        counts["sentiment"].update(dict(zip(SENTIMENTS, mix, strict=True)))
+        counts["language"][language] += sum(mix)
+        counts["confidence"][f"{band / 10 if band >= LOWEST_BAND else 0.0}"] += sum(mix)
     series = []
     for ago in reversed(range(days)):
         now, reference = _sides(by_day, last - timedelta(days=ago))
@@ -102,10 +105,10 @@ def drift(found: Iterable[Sequence[Any]], last: date, days: int) -> Drift:
     return Drift(latest=[_shift(what, now[what], reference[what]) for what in WHAT], days=series)
 
 
-def _sides(by_day: Mapping[date, Sequence[Sequence[Any]]], end: date) -> tuple[Shares, Shares]:
+def _sides(by_day: Mapping[date, Shares], end: date) -> tuple[Shares, Shares]:
     """The week that ends on `end`, and the reference before it."""
-    now = _counted(by_day, end, WEEK_DAYS)
-    reference = _counted(by_day, end - timedelta(days=WEEK_DAYS), REFERENCE_DAYS)
+    now = _summed(by_day, end, WEEK_DAYS)
+    reference = _summed(by_day, end - timedelta(days=WEEK_DAYS), REFERENCE_DAYS)
     rare = RARE * reference["language"].total()
     kept = {name for name, texts in reference["language"].items() if texts >= rare}
     if kept:
@@ -114,14 +117,13 @@ def _sides(by_day: Mapping[date, Sequence[Sequence[Any]]], end: date) -> tuple[S
     return now, reference
 
 
-def _counted(by_day: Mapping[date, Sequence[Sequence[Any]]], end: date, days: int) -> Shares:
-    counts: dict[What, Counter[str]] = {what: Counter() for what in WHAT}
+def _summed(by_day: Mapping[date, Shares], end: date, days: int) -> Shares:
+    """Of the `days` days that end on `end`."""
+    sums: dict[What, Counter[str]] = {what: Counter() for what in WHAT}
     for ago in range(days):
-        for language, band, *mix in by_day.get(end - timedelta(days=ago), ()):
-            counts["sentiment"].update(dict(zip(SENTIMENTS, mix, strict=True)))
-            counts["language"][language] += sum(mix)
-            counts["confidence"][f"{band / 10 if band >= LOWEST_BAND else 0.0}"] += sum(mix)
-    return counts
+        for what, counts in by_day.get(end - timedelta(days=ago), {}).items():
+            sums[what].update(counts)
+    return sums
 
 
 def _join(languages: Counter[str], kept: set[str]) -> None:

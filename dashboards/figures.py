@@ -3,6 +3,8 @@
 import asyncio
 from typing import IO
 
+from anyio import to_thread
+
 from dashboards import digests, models, quality_statements, rows, statements
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
@@ -10,6 +12,7 @@ from dashboards.comparison import compared
 from dashboards.digests import AskedDigests, AskedSources, Digests, digest
 from dashboards.drift import REFERENCE_DAYS, WEEK_DAYS, Drift, drift
 from dashboards.emerging import emerging
+from dashboards.export import as_csv
 from dashboards.feedback import AskedCorrection, AskedReview, Corrected, Feedback, ToReview
 from dashboards.paging import Key, decode, encode
 from dashboards.parameters import (
@@ -84,9 +87,10 @@ class Figures:
         asked = TextFilter.model_validate(asked.model_dump(include=set(TextFilter.model_fields)))
         return await self._cache.get(("count", asked), lambda: self._count(asked))
 
-    async def export(self, asked: TextFilter, most: int) -> list[models.Text]:
-        """The newest `most` texts that a filter finds; not kept."""
-        return (await self._texts(asked, most, None)).texts
+    async def csv(self, asked: TextFilter, most: int) -> bytes:
+        """The newest `most` texts that a filter finds, as CSV; not kept. Made in a thread: others are answered meanwhile."""
+        found = await self.reader.rows(statements.texts(asked, most))
+        return await to_thread.run_sync(lambda: as_csv(rows.text(row) for row in found))
 
     async def parquet(self, asked: TextFilter, most: int) -> IO[bytes]:
         """The same as a Parquet file that ClickHouse itself writes. The caller closes it."""
@@ -295,7 +299,7 @@ class Figures:
 
     async def _latest_day(self, product: str | None) -> Answer[models.LatestDay]:
         async def ask() -> models.LatestDay:
-            ((_, last, days),) = await self.reader.rows(statements.days_with_texts(product))
+            ((last, days),) = await self.reader.rows(statements.latest_day(product))
             return models.LatestDay(last=last if days else None)
 
         return await self._cache.get(("latest day", product), ask)

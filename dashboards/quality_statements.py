@@ -13,7 +13,7 @@ def throughput(minutes: int) -> Statement:
     judged again has several lines of the same position."""
     sql = (
         "SELECT toInt64(toUnixTimestamp(toStartOfMinute(ingested_at))) * 1000 AS minute_ms,"
-        " uniqExact(topic, topic_id, partition, offset) FROM event_keys"
+        " uniqExact(sipHash64(topic, topic_id, partition, offset)) FROM event_keys"
         " WHERE ingested_at >= toStartOfMinute(now() - toIntervalMinute({minutes:UInt32})) GROUP BY minute_ms ORDER BY 1"
     )
     return Statement(sql, {"minutes": minutes})
@@ -23,7 +23,7 @@ def latest() -> Statement:
     """One row: now and when the latest event came in, in milliseconds since 1970 by ClickHouse's clock, and all events."""
     sql = (
         "SELECT toUnixTimestamp64Milli(now64(3)), toUnixTimestamp64Milli(max(ingested_at)),"
-        " (SELECT sum(texts) FROM sentiment_hourly) FROM event_keys"
+        " (SELECT sum(texts) FROM judgements_daily) FROM event_keys"
     )
     return Statement(sql, {})
 

@@ -1,7 +1,7 @@
 """Every statement that the dashboard runs. Fragments are chosen, never made, by what is asked; values are bound parameters.
 
-Figures come from the views and the aggregates; `insights` itself is read for texts. Mentions come from `aspects_daily`:
-`v_aspect_trends` works out every aspect's mean over the days before, whatever days are asked for.
+Figures come from the aggregates, and from the view of issues; `insights` itself is read for texts. The other views sum up
+every day before they know which are asked for.
 """
 
 from collections.abc import Mapping
@@ -36,10 +36,13 @@ _HOURS = "toDate(hour) BETWEEN {first:Date} AND {last:Date}"
 _TIMES = "toDate(event_time) BETWEEN {first:Date} AND {last:Date}"
 
 
-def days_with_texts(product: str | None) -> Statement:
-    """One row: the first and the latest day, and how many days there are."""
-    where = _where(_PRODUCT if product else "")
-    return Statement(f"SELECT min(day), max(day), count() FROM v_product_daily{where}", {"product": product})  # noqa: S608
+def latest_day(product: str | None) -> Statement:
+    """One row: the latest day with texts, and on how many days there are some."""
+    if product:
+        days = f"SELECT toDate(hour) AS day FROM sentiment_hourly AS s WHERE {_PRODUCT} GROUP BY day HAVING sum(s.texts) > 0"  # noqa: S608
+    else:
+        days = "SELECT day FROM judgements_daily AS j GROUP BY day HAVING sum(j.texts) > 0"
+    return Statement(f"SELECT max(day), count() FROM ({days})", {"product": product})  # noqa: S608
 
 
 def totals(window: Window, product: str | None = None) -> Statement:
@@ -55,16 +58,17 @@ def totals(window: Window, product: str | None = None) -> Statement:
 
 def daily(window: Window, product: str | None = None) -> Statement:
     """A row per day: (day, texts, negative, neutral, positive, mean score)."""
-    where = _where(_DAYS, _PRODUCT if product else "")
+    if product:
+        return daily_by_origin(window, product, None, None)
     sql = (
-        "SELECT day, sum(v.volume) AS texts, sum(v.negative), sum(v.neutral), sum(v.positive),"  # noqa: S608
-        f" sum(v.mean_score * v.volume) / texts FROM v_product_daily AS v{where} GROUP BY day ORDER BY day"
+        "SELECT day, sum(j.texts) AS volume, sum(j.negative), sum(j.neutral), sum(j.positive),"  # noqa: S608
+        f" sum(j.score_sum) / volume FROM judgements_daily AS j WHERE {_DAYS} GROUP BY day HAVING volume > 0 ORDER BY day"
     )
-    return Statement(sql, _in(window) | {"product": product})
+    return Statement(sql, _in(window))
 
 
 def daily_by_origin(window: Window, product: str | None, source: str | None, language: str | None) -> Statement:
-    """The same of one source, language or both: the view does not tell them apart, its aggregate does."""
+    """The same of one product, source or language, or several of them."""
     where = _where(
         _HOURS,
         _PRODUCT if product else "",

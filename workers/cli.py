@@ -369,10 +369,16 @@ def chaos(
 def bench(
     parts: Annotated[
         list[str],
-        typer.Option("--part", help="engine, pipeline, protocol or plumbing. Repeatable; all of them if unset."),
+        typer.Option(
+            "--part", help="engine, pipeline, protocol, plumbing or screens. Repeatable; all of them if unset."
+        ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
     texts: Annotated[Path | None, typer.Option(help="A file of your own texts, one a line, plain or JSON.")] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1_000, max=100_000_000, help="Insights generated for the screens; a million if unset."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine: the engine, the pipeline, the protocol's cost. Ratios of what runs side by side, in turn.
@@ -386,7 +392,7 @@ def bench(
 
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts), out, err, as_json=as_json)
+    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
 
 
 @app.command("eval")

@@ -19,8 +19,8 @@ CREATE TABLE IF NOT EXISTS feedback
 ENGINE = MergeTree
 ORDER BY (source, event_id, head, corrected_at);
 
--- How sure the model was of a day's texts, and what it said: for certainty over time, drift and the packs in use. `band` is the
--- confidence in tenths, 0 to 9.
+-- What the model said of a day's texts and how sure it was: for the days of everything, certainty, drift and the packs in use.
+-- Few rows however many texts there are. `band` is the confidence in tenths, 0 to 9.
 CREATE TABLE IF NOT EXISTS judgements_daily
 (
     day Date,
@@ -32,12 +32,13 @@ CREATE TABLE IF NOT EXISTS judgements_daily
     negative Int64,
     neutral Int64,
     positive Int64,
+    score_sum Float64,
     confidence_sum Float64,
     unsure Int64,
     no_emotion Int64,
     latest SimpleAggregateFunction(max, DateTime64(3, 'UTC'))
 )
-ENGINE = SummingMergeTree((texts, negative, neutral, positive, confidence_sum, unsure, no_emotion))
+ENGINE = SummingMergeTree((texts, negative, neutral, positive, score_sum, confidence_sum, unsure, no_emotion))
 PARTITION BY toYYYYMM(day)
 ORDER BY (day, language, pack, pack_version, band)
 SETTINGS non_replicated_deduplication_window = {deduplication_window};
@@ -63,6 +64,7 @@ SELECT
     toInt64(countIf(sentiment = 'negative')) AS negative,
     toInt64(countIf(sentiment = 'neutral')) AS neutral,
     toInt64(countIf(sentiment = 'positive')) AS positive,
+    sum(toFloat64(sentiment_score)) AS score_sum,
     sum(toFloat64(sentiment_confidence)) AS confidence_sum,
     toInt64(countIf(has(flags, 'unsure'))) AS unsure,
     toInt64(countIf(emotion = '')) AS no_emotion,
@@ -82,6 +84,7 @@ SELECT
     toInt64(countIf(sentiment = 'negative')) AS negative,
     toInt64(countIf(sentiment = 'neutral')) AS neutral,
     toInt64(countIf(sentiment = 'positive')) AS positive,
+    sum(toFloat64(sentiment_score)) AS score_sum,
     sum(toFloat64(sentiment_confidence)) AS confidence_sum,
     toInt64(countIf(has(flags, 'unsure'))) AS unsure,
     toInt64(countIf(emotion = '')) AS no_emotion,
@@ -100,6 +103,7 @@ SELECT
     -toInt64(countIf(sentiment = 'negative')) AS negative,
     -toInt64(countIf(sentiment = 'neutral')) AS neutral,
     -toInt64(countIf(sentiment = 'positive')) AS positive,
+    -sum(toFloat64(sentiment_score)) AS score_sum,
     -sum(toFloat64(sentiment_confidence)) AS confidence_sum,
     -toInt64(countIf(has(flags, 'unsure'))) AS unsure,
     -toInt64(countIf(emotion = '')) AS no_emotion,
