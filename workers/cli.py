@@ -27,10 +27,12 @@ packs_app = typer.Typer(
     help="The model packs: list, build, verify, show, copy, and their versions: promote, rollback.",
 )
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
-app.add_typer(packs_app, name="packs")
 alerts_app = typer.Typer(help="Watch for what is unusual, and measure how well.")
+feedback_app = typer.Typer(no_args_is_help=True, help="The labels that people gave on the dashboard's page Review.")
+app.add_typer(packs_app, name="packs")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(alerts_app, name="alerts")
+app.add_typer(feedback_app, name="feedback")
 
 out = Console()
 err = Console(stderr=True)
@@ -369,10 +371,16 @@ def chaos(
 def bench(
     parts: Annotated[
         list[str],
-        typer.Option("--part", help="engine, pipeline, protocol or plumbing. Repeatable; all of them if unset."),
+        typer.Option(
+            "--part", help="engine, pipeline, protocol, plumbing or screens. Repeatable; all of them if unset."
+        ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
     texts: Annotated[Path | None, typer.Option(help="A file of your own texts, one a line, plain or JSON.")] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1_000, max=100_000_000, help="Insights generated for the screens; a million if unset."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine: the engine, the pipeline, the protocol's cost. Ratios of what runs side by side, in turn.
@@ -386,7 +394,7 @@ def bench(
 
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts), out, err, as_json=as_json)
+    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
 
 
 @app.command("eval")
@@ -593,6 +601,17 @@ def deadletters_replay(
     from workers.commands.deadletters import replay_letters
 
     replay_letters(_settings(), reason, out, dry_run=dry_run)
+
+
+@feedback_app.command("export")
+def feedback_export(
+    file: Annotated[Path, typer.Argument(help="The CSV to write: title, text (redacted), label.")],
+    head: Annotated[str, typer.Option(help="Whose labels.")] = "sentiment",
+) -> None:
+    """Write the texts with the labels that people gave them, for voxpop train. Example: voxpop feedback export mine.csv"""
+    from workers.commands.feedback import export_feedback
+
+    export_feedback(_settings(), file, head, out)
 
 
 if __name__ == "__main__":

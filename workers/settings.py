@@ -121,7 +121,9 @@ class DashboardTokens(_Section):
     """Who may read what. Every secret is a value, never a key, so that no message about a wrong setting can show one."""
 
     viewer: tuple[SecretStr, ...] = Field(default=(), description="May read figures.")
-    analyst: tuple[SecretStr, ...] = Field(default=(), description="May also read and export texts.")
+    analyst: tuple[SecretStr, ...] = Field(
+        default=(), description="May also read and export texts, and correct labels."
+    )
     admin: tuple[SecretStr, ...] = Field(default=(), description="May also list dead letters (never their bytes).")
 
     @model_validator(mode="before")
@@ -153,6 +155,10 @@ class DashboardSettings(_Section):
     query_rows: int = Field(default=20_000, ge=1_000, description="The most rows that one query may give back.")
     query_rows_read: int = Field(default=1_000_000_000, ge=1_000_000, description="The most rows it may read.")
     export_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="The most texts in one export.")
+    feedback_username: str | None = Field(
+        default=None, description="Who writes what people correct, where `clickhouse.username` may only read."
+    )
+    feedback_password: SecretStr | None = None
     worker_metrics: tuple[str, ...] = Field(
         default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
     )

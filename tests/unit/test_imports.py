@@ -36,6 +36,7 @@ MAY_USE = {
 WITH_EXTRAS = (
     "workers.slm.train",
     "workers.bench.onnx_engine",
+    "workers.bench.paint",
     "workers.bench.torch_engine",
     "workers.evaluate.rivals",
 )

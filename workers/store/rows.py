@@ -119,6 +119,11 @@ RETRACTION_COLUMNS: tuple[tuple[str, str], ...] = (
     ("urgency", "Float32"),
     ("aspects.aspect", "Array(LowCardinality(String))"),
     ("aspects.sentiment", f"Array({_SENTIMENT})"),
+    ("sentiment_confidence", "Float32"),
+    ("emotion", "LowCardinality(String)"),
+    ("flags", "Array(LowCardinality(String))"),
+    ("pack", "LowCardinality(String)"),
+    ("pack_version", "LowCardinality(String)"),
     JUDGED,
 )
 
