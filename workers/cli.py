@@ -269,6 +269,7 @@ def summarize(
 @app.command()
 def digests(
     once: Annotated[bool, typer.Option("--once", help="Write the digests that are missing, then end.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --once: at most so many, the newest windows.")] = None,
 ) -> None:
     """Write cited digests per product and day (or hour) of what ClickHouse holds, until stopped.
 
@@ -276,7 +277,7 @@ def digests(
     """
     from workers.commands.digests import show_digests
 
-    show_digests(_settings(serving=not once), out, once=once)
+    show_digests(_settings(serving=not once), out, once=once, limit=limit)
 
 
 @app.command()

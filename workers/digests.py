@@ -84,7 +84,12 @@ class Digester:
 
 
 def run_digests(
-    settings: Settings, stop: threading.Event, *, once: bool, on_digest: Callable[[DigestRow], None]
+    settings: Settings,
+    stop: threading.Event,
+    *,
+    once: bool,
+    on_digest: Callable[[DigestRow], None],
+    limit: int | None = None,
 ) -> int:
     """Writes digests until `stop` is set, or with `once` until none is missing; gives back how many. ClickHouse that is
     away is waited for, unless `once`. Raises `StoreRefused`, `PackError`."""
@@ -98,7 +103,7 @@ def run_digests(
         log.info("digests started", pack=pack.name, version=pack.version, windows=chosen.windows)
         while not stop.is_set():
             try:
-                for window in _due(digester.pending(), chosen, once=once):
+                for window in _due(digester.pending(), chosen, once=once)[:limit]:
                     began_s = time.monotonic()
                     on_digest(digester.write(window))
                     written += 1

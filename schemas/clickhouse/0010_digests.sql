@@ -14,34 +14,31 @@ SELECT
     event_ids,
     sources,
     length(event_ids) AS citations,
-    support,
-    quoted,
-    texts,
-    method,
-    revision,
-    pack,
-    pack_version,
-    created_at
+    supported AS support,
+    verbatim AS quoted,
+    newest.6 AS texts,
+    newest.7 AS method,
+    newest.8 AS revision,
+    newest.9 AS pack,
+    newest.10 AS pack_version,
+    newest.11 AS created_at
 FROM
 (
     SELECT
         product,
         window_start,
         window_end,
-        argMax(tuple(texts, sentences, citations, cited_sources, digests.support, digests.quoted, digests.method, digests.revision, digests.pack, digests.pack_version), tuple(digests.created_at, digests.revision)) AS newest,
-        max(digests.created_at) AS created_at,
-        newest.1 AS texts,
-        newest.7 AS method,
-        newest.8 AS revision,
-        newest.9 AS pack,
-        newest.10 AS pack_version
+        argMax(
+            (sentences, citations, cited_sources, support, quoted, texts, method, revision, pack, pack_version, created_at),
+            (created_at, revision)
+        ) AS newest
     FROM digests
     GROUP BY product, window_start, window_end
 )
 ARRAY JOIN
-    newest.2 AS sentence,
-    newest.3 AS event_ids,
-    newest.4 AS sources,
-    newest.5 AS support,
-    newest.6 AS quoted,
-    arrayEnumerate(newest.2) AS place;
+    newest.1 AS sentence,
+    newest.2 AS event_ids,
+    newest.3 AS sources,
+    newest.4 AS supported,
+    newest.5 AS verbatim,
+    arrayEnumerate(newest.1) AS place;

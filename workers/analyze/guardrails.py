@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from workers.analyze.content import stem
+from workers.analyze.content import content, stem
 from workers.analyze.instructions import addresses_machine
 from workers.analyze.opinion_words import FUNCTION_WORDS, POLARITY
 from workers.analyze.opinions import words_of
@@ -142,12 +142,16 @@ def _names_occur(claim: Claim, evidence: Evidence) -> bool:
 
 
 def _polarity_agrees(claim: Claim, evidence: Evidence) -> bool:
-    """The sentence leans no other way than the clauses it rests on: of each cited text the nearest."""
+    """The sentence leans no other way than the clauses it rests on: of each cited text the one that shares most words with
+    it, of equals the nearest. (The nearest of all would be one that leans as the sentence does.)"""
+    said = set(content(claim.text))
     nearest = []
     for number in claim.citations:
         of_text = evidence.of([number])
-        if len(of_text):
-            nearest.append(evidence.leanings[of_text[int((evidence.vectors[of_text] @ claim.vector).argmax())]])
+        shared = [len(said & set(content(evidence.clauses[i]))) for i in of_text]
+        cosines = evidence.vectors[of_text] @ claim.vector
+        ranked = sorted(zip(shared, cosines.tolist(), of_text.tolist(), strict=True))
+        nearest += [evidence.leanings[i] for _, _, i in ranked[-1:]]
     if not nearest:
         return False
     rests_on = float(np.mean(nearest))

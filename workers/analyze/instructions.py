@@ -10,64 +10,71 @@ import binascii
 import re
 import unicodedata
 
+# Orders at the beginning of a sentence: elsewhere the same verbs tell of what somebody did.
+_START = r"(?:^|[.!?:;,\n\r>)\]\"'*-]\s*|\b(?:please|and|then|now|just|por favor|y|ahora|assistant|asistente)\b:?\s+)"
+_OVERRIDE = (
+    r"\b(?:ignore|disregard|forget|override|bypass|discard|ignor[ae]r?|olvid[ae]r?|descart[ae]r?|omit[ei]r?|an[uú]la)\b"
+    r"[^.!?\n]{0,40}\b(?:instructions?|prompts?|rules|guidelines?|constraints|told|above|previous (?:text|context|orders)"
+    r"|instrucciones|reglas|indicaciones|[oó]rdenes|directrices|contexto (?:anterior|previo))\b"
+)
 _DIRECTIVES = (
     # what was said before shall not hold
-    r"(?:ignore|disregard|forget|override|bypass|discard|skip|drop|ignor[ae]r?|olvid[ae]r?|descart[ae]r?"
-    r"|omit[ei]r?|salt[ae]te|an[uú]la"
-    r"|no hagas caso)\b[^.!?\n]{0,40}\b(?:instructions?|prompts?|rules?|guidelines?|directions?|orders"
-    r"|constraints|context|told|above"
-    r"|previous|prior|earlier|instrucciones|reglas|indicaciones|[oó]rdenes|directrices|contexto"
-    r"|anterior(?:es)?|previ[ao]s?)\b",
+    _OVERRIDE,
+    r"\b(?:no|without|sin|had no|hay) (?:rules|reglas|guardrails|filters|filtros)\b",
+    r"\binstructions? (?:are|is|were) (?:void|over|cancell?ed)\b|\bfilters? off\b",
     # the machine, by name
-    r"\b(?:system|developer|hidden|initial|original) (?:prompt|message|instructions?|note)\b",
+    r"\b(?:system|developer|hidden|initial|original) (?:prompt|message|instructions?)\b",
     r"\b(?:prompt|mensaje|instrucci[oó]n(?:es)?) (?:del?|de) (?:el )?sistema\b",
-    r"\b(?:language model|large model|llm|chatbot|ai model|ai assistant|ai summari[sz]er"
-    r"|summari[sz]ation (?:model|engine|bot|tool)|modelo de"
-    r" lenguaje|asistente(?: de ia| virtual)|resumidor|clasificador|classifier|summari[sz]er|annotator)\b",
-    r"\b(?:as an ai|as a language|como (?:una )?ia\b|you are (?:now|chatgpt|an? (?:ai|assistant|helpful"
-    r"|model|bot|expert|summar))|eres (?:ahora|un"
-    r" (?:asistente|modelo|bot))|act as|pretend (?:to be|you|that you)|role-?play|act[uú]a como"
-    r"|finge (?:ser|que)|haz de cuenta|jailbreak"
-    r"|\bdan mode\b|do anything now|developer mode|modo (?:desarrollador|dan)|debug mode|admin mode|sudo)\b",
+    r"\b(?:language model|llm|ai model|ai assistant|summari[sz]ation (?:model|engine|bot|tool)|modelo de lenguaje"
+    r"|asistente de ia|summari[sz]er|resumidor|(?:support|dear) robot)\b",
+    r"\b(?:as an ai\b|as a language|como (?:una )?ia\b|you are (?:now\b|chatgpt|an? (?:ai|helpful|model|bot|expert)\b)"
+    r"|eres (?:ahora|un (?:asistente|modelo|bot))\b|pretend (?:to be|you are|that you are)|role-?play|finge que eres"
+    r"|haz de cuenta|jailbreak(?!ed)|dan mode|as dan\b|do anything now|developer mode|modo (?:desarrollador|dan)"
+    r"|debug mode"
+    r"|admin mode)",
+    _START + r"(?:act as|act[uú]a como)\b",
     # what it shall say
-    r"\b(?:your|the|tu|el|la|su) (?:next |new |only |final |pr[oó]xim[ao] |[uú]nic[ao] )?(?:task|output"
-    r"|answer|response|reply|completion|job"
+    r"\b(?:your|tu) (?:next |new |only |final |pr[oó]xim[ao] |[uú]nic[ao] )?(?:task|output|answer|response|reply"
+    r"|completion"
     r"|tarea|salida|respuesta)\b[^.!?\n]{0,30}\b(?:is|must|should|will|shall|es|debe|ser[aá])\b",
-    r"\b(?:respond|reply|answer|output|print|return|emit|say|write|repeat|translate|reveal|responde"
-    r"|contesta|escribe|imprime|devuelve|repite"
-    r"|traduce|revela|di)\b[^.!?\n]{0,24}(?:\bonly\b|\bexactly\b|\bverbatim\b|\bjson\b|\bfollowing\b"
-    r"|\bs[oó]lo\b|\bsolamente\b|\bexactamente\b"
-    r"|\bsiguiente\b|\bprompt\b|\binstruc|[:\"'“«`])",
-    r"\b(?:classify|label|mark|tag|rate|score|flag|summari[sz]e|describe|clasifica|etiqueta|marca"
-    r"|punt[uú]a|resume|valora)\b[^.!?\n]{0,40}\b(?:as|with"
-    r"|como|con) (?:\"|'|“|«)?(?:positive|negative|neutral|5|five|urgent|spam|perfect|safe|positiv[oa]"
-    r"|negativ[oa]|neutro|urgente|perfect[oa]|cinco)",
-    r"\b(?:set|change|update|force|assign|pon|cambia|fija|establece|asigna)\b[^.!?\n]{0,24}\b(?:sentiment"
-    r"|label|score|rating|urgency|toxicity|polarity"
-    r"|summary|digest|sentimiento|etiqueta|puntuaci[oó]n|urgencia|polaridad|resumen)\b",
-    r"\b(?:summary|digest|headline|label|sentiment|resumen|titular|etiqueta"
-    r"|sentimiento)\b[^.!?\n]{0,20}\b(?:must|should|shall|has to|needs to|debe|tiene"
-    r" que|ha de)\b",
-    r"\b(?:in|en) (?:your|the|tu|el) (?:summary|digest|output|answer|resumen|respuesta|salida)\b",
+    _START
+    + r"(?:respond|reply|answer|output|print|return|emit|repeat|translate|reveal|write|say|responde|contesta|escribe"
+    r"|imprime|devuelve|repite|traduce|revela|di)\b[^.!?\n]{0,40}\b(?:only|exactly|verbatim|json|following"
+    r"|word for word|solo"
+    r"|s[oó]lo|solamente|exactamente|siguiente|palabra por palabra|prompt|instruc\w+|nothing else|summary|digest"
+    r"|resumen)\b",
+    r"\b(?:output|print|respond with|reply with|answer with|imprime|responde)\s*[:\"“«]",
+    _START
+    + r"(?:classify|label|mark|tag|rate|score|flag|summari[sz]e|describe|clasifica|etiqueta|marca|punt[uú]a|resume"
+    r"|valora)\b[^.!?\n]{0,40}\b(?:as|with|como|con) (?:\"|'|“|«)?(?:the most )?(?:positive|negative|neutral|5|five"
+    r"|urgent|spam"
+    r"|perfect|safe|positiv[oa]|negativ[oa]|neutro|urgente|perfect[oa]|cinco)",
+    r"\b(?:set|change|update|force|assign|pon|cambia|fija|establece|asigna)\b[^.!?\n]{0,24}\b(?:sentiment|urgency"
+    r"|toxicity"
+    r"|polarity|summary|digest|sentimiento|urgencia|polaridad|resumen)\b",
+    r"\b(?:label|mark|classify|marca|clasifica)\b (?:this|that|it|the|est[ae]|el)\b[^.!?\n]{0,24}\b(?:positiv"
+    r"|negativ|urgent)",
+    r"\b(?:summary|digest|resumen|titular)\b[^.!?\n]{0,20}\b(?:must|should|shall|has to|may now|needs to|debe"
+    r"|tiene que|ha de|is ['\"])",
+    r"\b(?:in|en) (?:your|tu) (?:summary|digest|output|resumen|salida)\b|\bin the digest\b|\breviews were a test\b"
+    r"|\b(?:ñas|opiniones) (?:anteriores eran|cuentan como)\b",
     # the shapes of prompts and tools
-    r"<\|?/?(?:im_start|im_end|system|user|assistant|s|inst|tool|endoftext|eot_id"
-    r"|start_header_id)\b[^>]*\|?>|\[/?(?:INST|SYS|SYSTEM|TOOL)\]"
-    r"|<<\s*/?SYS\s*>>",
-    r"(?:^|[\n\r])\W{0,6}(?:system|assistant|user|human|developer|tool|function|sistema|asistente|usuario"
-    r"|herramienta|instructions?|instrucciones|new"
-    r" (?:task|instructions?)|nueva tarea)\b\s*(?:\([^)]*\)\s*)?[:>\]]",
-    r"[\"']?(?:role|tool_call|tool_calls|tool_result|function_call|tool_name|finish_reason"
-    r"|sentiment_label|observation)[\"']?\s*[:=]\s*[\"'{\[]",
+    r"<\|?/?(?:im_start|im_end|system|user|assistant|inst|tool|review|endoftext|eot_id|start_header_id|script)\b[^>]*\|?>"
+    r"|\[/?(?:INST|SYS|SYSTEM|TOOL)\]|<<\s*/?SYS\s*>>",
+    r"(?:^|[\n\r])\W{0,6}(?:system|assistant|user|human|developer|tool|function|observation|sistema|asistente|usuario"
+    r"|herramienta|instructions?|instrucciones|new (?:task|instructions?)|nueva tarea)\b\s*(?:\([^)]*\)\s*)?(?:de ia\s*)?"
+    r"(?:output\s*)?[:>\]]",
+    r"[\"'](?:role|tool_calls?|tool_result|function_call|tool_name|finish_reason|sentiment)[\"']\s*:",
+    r"\b(?:sentiment|sentimiento)\s*=",
     r"^\s*(?:#{2,}|-{3,}|={3,}|`{3,})\s*(?:end|begin|new|system|instructions?|fin|inicio|tool|output)\b",
-    r"\b(?:begin|end|start|stop|inicio|fin) (?:of )?(?:del? )?(?:the |los? |las? )?(?:reviews?|texts?"
-    r"|input|data|system|instructions?|rese[nñ]as|textos|datos"
-    r"|instrucciones)\b\W*(?:\n|$|[A-Z])",
-    r"\b(?:run|execute|eval|decode|base64|rot13|rot-13|decodifica|descifra"
-    r"|ejecuta)\b[^.!?\n]{0,30}\b(?:this|following|command|code|string|text|it|sql|esto"
-    r"|siguiente|comando|c[oó]digo|cadena|texto)\b",
-    r"\b(?:drop table|select \* from|rm -rf|import os|os\.system|<script|curl https?:)",
+    r"\b(?:begin|end|inicio|fin) (?:of )?(?:del? )?(?:the |los? |las? )?(?:reviews?|texts|input|data|system|instructions?"
+    r"|[nñ]as|textos|datos|instrucciones)\b\W*(?:\n|$)",
+    r"\b(?:decode|base64|rot13|decodifica|descifra)\b|\b(?:run|execute|ejecuta)\b[^.!?\n]{0,30}\b(?:command|code"
+    r"|sql|comando|c[oó]digo)\b",
+    r"\b(?:drop table|select \* from|rm -rf|import os|os\.system)",
 )
 _DIRECTIVE = re.compile("|".join(f"(?:{pattern})" for pattern in _DIRECTIVES), re.I | re.M)
+_DISGUISED = re.compile(_OVERRIDE, re.I)
 _ENCODED = re.compile(
     r"(?<![A-Za-z0-9+/=])[A-Za-z0-9+/]{24,}={0,2}(?![A-Za-z0-9+/=])|(?:\\x[0-9a-f]{2}){6,}"
     r"|(?:%[0-9a-f]{2}){6,}|(?:[0-9a-f]{2}\s?){16,}",
@@ -81,8 +88,10 @@ def addresses_machine(text: str) -> bool:
     """Whether a text gives orders to a machine, in plain words, in letters that only look so, spelt apart, or encoded."""
     plain = _HIDDEN.sub("", unicodedata.normalize("NFKC", text))
     hidden = _HIDDEN.sub("", text) != text and any(ord(c) >= 0xE0000 for c in text)
-    forms = (plain, plain.translate(_LEET), _spelt_together(plain), _reversed(plain), _unaccented(plain), _rot13(plain))
-    return hidden or any(_DIRECTIVE.search(form) for form in forms) or _is_encoded(plain)
+    if hidden or _is_encoded(plain) or any(_DIRECTIVE.search(form) for form in (plain, _unaccented(plain))):
+        return True
+    disguised = (plain.translate(_LEET), _spelt_together(plain), plain[::-1], plain.translate(_ROT13))
+    return any(_DISGUISED.search(form) for form in disguised)
 
 
 def _spelt_together(text: str) -> str:
@@ -90,18 +99,10 @@ def _spelt_together(text: str) -> str:
     return re.sub(r"(?<!\w)(?:\w[ .\-_*]){3,}\w(?!\w)", lambda m: re.sub(r"[ .\-_*]", "", m.group()) + " ", text)
 
 
-def _reversed(text: str) -> str:
-    return text[::-1]
-
-
 def _unaccented(text: str) -> str:
     """Without accents, and Cyrillic and Greek letters that look Latin as those."""
     folded = "".join(c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c))
     return folded.translate(_LOOKALIKES)
-
-
-def _rot13(text: str) -> str:
-    return text.translate(_ROT13) if len(text) < 2_000 else ""
 
 
 def _is_encoded(text: str) -> bool:

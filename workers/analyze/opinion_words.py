@@ -59,17 +59,11 @@ POSTPOSED: Final = frozenset(
     if word.endswith(("o", "a", "os", "as", "ble", "bles", "nte", "ntes", "til", "tiles"))
     or word in ("genial", "fatal", "ideal")
 )
-NO_NOUNS: Final = frozenset().union(
-    POLARITY,
-    STRENGTHS,
-    NEGATIONS,
-    COPULAS,
-    PRONOUNS,
-    DETERMINERS,
-    FUNCTION_WORDS,
-    _WORDS["vague"],
-    ADVERBS,
-    ASSESSING_VERBS,
+# Verbs that are things, too: "the sound", "a good fit".
+_NOUNS_TOO: Final = frozenset(["sound", "fit", "taste", "smell", "look", "feel"])
+NO_NOUNS: Final = (
+    frozenset().union(POLARITY, NEGATIONS, PRONOUNS, FUNCTION_WORDS, _WORDS["vague"], ADVERBS, ASSESSING_VERBS)
+    - _NOUNS_TOO
 )
 # What people say when they would have it again, and when they would not. Parts of words, too.
 ENDORSEMENTS: Final = (

@@ -92,7 +92,7 @@ def _opinions(words: list[str], forms: Mapping[str, str], number: int) -> Iterat
     for at, word in enumerate(words):
         if any(before in NEGATIONS for before in words[max(0, at - NEAR) : at]):
             continue
-        if word in ASSESSING_VERBS:
+        if word in ASSESSING_VERBS and not (at and words[at - 1] in DETERMINERS):
             yield from _verb(words, at, forms, number)
         elif word in POLARITY:
             yield from _adjective(words, at, forms, number)
@@ -159,6 +159,7 @@ def _subject(words: list[str], at: int) -> int | None:
         return place
     if place < 0 or words[place] not in COPULAS:
         return None
-    while place >= 0 and (words[place] in COPULAS or words[place] in STRENGTHS):
+    place -= 1
+    while place >= 0 and words[place] in STRENGTHS:
         place -= 1
     return place if place >= 0 else None

@@ -83,10 +83,6 @@ class PendingWindow(NamedTuple):
     revision: int
     made_at: datetime
 
-    @property
-    def name(self) -> str:
-        return f"{self.product} {self.start:%Y-%m-%d %H:%M}"
-
 
 class WindowText(NamedTuple):
     """A stored, redacted text and whose it is. `author` is a pseudonym, or empty."""
