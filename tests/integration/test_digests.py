@@ -80,7 +80,8 @@ def test_a_days_digest_cites_events_of_that_day_that_support_it(
     assert digest(voxpop, environment) == 1
     found = rows.select(
         "SELECT d.product, place, sentence, citations, d.support, d.texts, d.pack, d.pack_version,"
-        " window_end - window_start, countIf(i.product = d.product AND i.event_time >= window_start AND i.event_time < window_end) FROM v_digests AS d"
+        " window_end - window_start, countIf(i.product = d.product AND i.event_time >= window_start"
+        " AND i.event_time < window_end) FROM v_digests AS d"
         " ARRAY JOIN arrayZip(d.sources, d.event_ids) AS cited"
         " LEFT JOIN insights AS i ON i.source = cited.1 AND i.event_id = cited.2 GROUP BY ALL ORDER BY place"
     )

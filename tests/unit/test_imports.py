@@ -52,6 +52,7 @@ JOINING = {
     "workers.cli",
     "workers.stack",
     "workers.stack_dashboard",
+    "workers.stack_digests",
     "workers.chaos",
     "workers.bench",
     "workers.evaluate",

@@ -66,9 +66,9 @@ def _answer(line: bytes, number: int, redactor: Redactor, summarizer: Summarizer
         fields = decode_json(line.strip(), max_bytes=MAX_LINE_BYTES)
         reviews = _reviews(fields)
     except InvalidMessage as invalid:
-        return _named(fields) | {"error": f"line {number}: {invalid.sentence}"}
+        return _named(fields) | {"error": invalid.sentence, "line": number}
     except UsageError as error:
-        return _named(fields) | {"error": f"line {number}: {error}"}
+        return _named(fields) | {"error": str(error), "line": number}
     return _named(fields) | as_fields(summarizer.summarize([redactor.redact(text).text for text in reviews], length))
 
 
@@ -103,6 +103,6 @@ def _reviews(fields: dict[str, Any]) -> list[str]:
 def _readable(answer: dict[str, Any]) -> str:
     name = f"{answer['id']}  " if "id" in answer else ""
     if "error" in answer:
-        return f"!  {name}{answer['error']}"
+        return f"!  line {answer['line']}: {answer['error']}"
     cited = (f"{s['text']} [{', '.join(map(str, s['citations']))}]" for s in answer["sentences"])
     return f"{name}{' '.join(cited) or 'nothing that its texts support'}"
