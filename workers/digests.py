@@ -69,7 +69,7 @@ class Digester:
     def _made(self, window: PendingWindow, texts: Sequence[WindowText]) -> DigestRow:
         own = _one_of_each_author(texts)[:MOST_TEXTS] if window.texts >= self._settings.min_texts else []
         length = Length(self._settings.words, self._settings.sentences)
-        summary = self._summarizer.summarize([text.text for text in own], length)
+        summary = self._summarizer.summarize([text.text for text in own], length, window.product)
         sentences = summary.sentences if len(summary.sentences) >= LEAST_SENTENCES else ()
         cited = [[(own[i].source, own[i].event_id) for i in sentence.citations] for sentence in sentences]
         return DigestRow(

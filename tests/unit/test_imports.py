@@ -38,6 +38,7 @@ WITH_EXTRAS = (
     "workers.bench.onnx_engine",
     "workers.bench.torch_engine",
     "workers.evaluate.rivals",
+    "workers.evaluate.summaries",
 )
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.

@@ -15,6 +15,7 @@ from workers.analyze.topics import MOST_SAID, OPEN_TEXTS, Group, Topic
 PRAISED: Final = 4  # things at most
 PRAISED_A_SENTENCE: Final = 4
 BLAMED: Final = 2
+FEW: Final = 5  # texts: below it one that says so is enough for a verdict, else it takes two
 HIGHLY: Final = 0.5  # of all authors would have it again
 
 
@@ -87,10 +88,11 @@ def _verdict(group: Group, phrases: Phrases) -> list[Draft]:
     """Whether it is recommended, when most authors are of one mind and some say so in so many words."""
     texts = len(group.texts)
     endorsing, refusing = group.endorsing(), group.refusing()
-    if 2 * len(group.content) > texts and endorsing:
+    enough = 1 if texts < FEW else 2
+    if 2 * len(group.content) > texts and len(endorsing) >= enough:
         highly = len(endorsing) >= HIGHLY * texts
         return [Draft(phrases.verdict(group.subject, recommended=True, highly=highly), tuple(endorsing))]
-    if 2 * len(group.discontent) > texts and refusing:
+    if 2 * len(group.discontent) > texts and len(refusing) >= enough:
         return [Draft(phrases.verdict(group.subject, recommended=False, highly=False), tuple(refusing))]
     return []
 

@@ -142,7 +142,8 @@ def _beside(words: list[str], at: int, forms: Mapping[str, str]) -> int | None:
     last = first
     while last < min(len(words), first + COMPOUND) and _may_be_noun(words[last]):
         last += 1
-    if last > first and words[last - 1] in forms and words[at + 1] not in _AND:
+    joined = first == at + 1 or words[first - 1] in POLARITY
+    if last > first and words[last - 1] in forms and joined:
         return last - 1
     before = at - 1
     while before > 0 and words[before] in _AND_BEFORE:
@@ -157,7 +158,7 @@ def _subject(words: list[str], at: int) -> int | None:
         place -= 1
     if place >= 0 and words[place] in PRONOUNS and words[place].endswith(("'s", "'re")):
         return place
-    if place < 0 or words[place] not in COPULAS:
+    if place < 0 or words[place] not in COPULAS or (words[place] in ASSESSING_VERBS and words[at] in ADVERBS):
         return None
     place -= 1
     while place >= 0 and words[place] in STRENGTHS:

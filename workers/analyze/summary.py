@@ -21,9 +21,9 @@ from workers.analyze.language import detect_language
 from workers.analyze.opinion_words import DETERMINERS
 from workers.analyze.opinions import words_of
 from workers.analyze.phrases import English, Phrases, Spanish
-from workers.analyze.support import Evidence, Reader
+from workers.analyze.support import Evidence, Reader, cosine_share
 from workers.analyze.topics import Group, group_of
-from workers.analyze.verbatim import WORDS, Piece, best_of, pieces_of, spread_of, topical
+from workers.analyze.verbatim import WORDS, Piece, pieces_of, spread_of, topical, worth_of
 
 Method = Literal["abstractive", "extractive", "mixed", "none"]
 COMPOSED_IN: Final = ("en", "es")
@@ -76,14 +76,17 @@ class Length:
     sentences: int = 8
 
 
+LENGTH: Final = Length()
+
+
 class Summarizer:
     """Summarizes groups of texts with one encoder, and an author when there is one. Threads may share it."""
 
     def __init__(self, reader: Reader, author: Author | None = None) -> None:
         self._reader, self._author = reader, author
 
-    def summarize(self, texts: Sequence[str], length: Length = Length()) -> Summary:
-        """A summary of redacted `texts`; citations are their indices. Empty when nothing can be said with support."""
+    def summarize(self, texts: Sequence[str], length: Length = LENGTH, product: str = "") -> Summary:
+        """A summary of redacted `texts` on a product; citations are their indices. Empty when nothing has support."""
         chosen, language = _of_one_language([i for i, text in enumerate(texts) if not addresses_machine(text)], texts)
         if not chosen:
             return Summary((), {})
@@ -91,7 +94,7 @@ class Summarizer:
         evidence = self._reader.read(own)
         _, leanings = self._reader.seen(own)
         group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()])
-        work = _Work(self._reader, evidence, group, self._author.prompt if self._author else "", length)
+        work = _Work(self._reader, evidence, group, self._author.prompt if self._author else "", length, product)
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
         elif language in COMPOSED_IN:
@@ -103,10 +106,15 @@ class Summarizer:
 class _Work:
     """One summary while it is made."""
 
-    def __init__(self, reader: Reader, evidence: Evidence, group: Group, prompt: str, length: Length) -> None:
+    def __init__(
+        self, reader: Reader, evidence: Evidence, group: Group, prompt: str, length: Length, product: str
+    ) -> None:
         self._reader, self._evidence, self._group, self._prompt, self._length = reader, evidence, group, prompt, length
+        self._subject = f"{group.subject} {product}"
         self._pieces: list[Piece] = pieces_of(group.texts)
         self._spread = spread_of(group.texts)
+        self._named = set(topical(product))  # that a text names the product says nothing of it
+        self._shared: dict[Piece, float] = {}
         self._drafted: list[Sentence] = []
         self._quoted: list[Sentence] = []
         self.refused: Counter[str] = Counter()
@@ -148,9 +156,8 @@ class _Work:
 
     def _quote(self) -> bool:
         """Adds the best quotation that fits and passes; False when there is none."""
-        covered = {stem for sentence in self._said() for stem in topical(sentence.text)}
-        while (at := best_of(self._pieces, self._spread, covered)) is not None:
-            piece = self._pieces.pop(at)
+        while (piece := self._best_piece()) is not None:
+            self._pieces.remove(piece)
             if self._said() and self._words() + len(piece.text.split()) > self._length.words + WORDS[0]:
                 continue
             (sentence,) = self._checked([Draft(as_sentence(piece.text), (piece.number,))], quoted=True)
@@ -159,11 +166,31 @@ class _Work:
                 return True
         return False
 
+    def _best_piece(self) -> Piece | None:
+        """Of the pieces that say most of what others say, too, the one that most texts share by meaning."""
+        covered = self._named | {stem for sentence in self._said() for stem in topical(sentence.text)}
+        worths = {piece: worth_of(piece.text, self._spread, covered) for piece in self._pieces}
+        near = sorted((p for p in worths if worths[p] > 0), key=lambda p: -worths[p])[:SHORTLIST]
+        self._note_shared([piece for piece in near if piece not in self._shared])
+        fit = [piece for piece in near if self._shared[piece] > 0]
+        return max(fit, key=lambda p: worths[p] * (1 + MEANING * self._shared[p]), default=None)
+
+    def _note_shared(self, pieces: Sequence[Piece]) -> None:
+        """How far the other texts have a clause that means the same, 0…1; 0 for what is toxic."""
+        vectors, _ = self._reader.seen([piece.text for piece in pieces])
+        toxic = self._reader.toxicity(vectors) if pieces else ()
+        numbers = range(len(self._group.texts))
+        for piece, vector, toxicity in zip(pieces, vectors, toxic, strict=bool(pieces)):
+            cosines = self._evidence.vectors @ vector
+            best = [cosines[self._evidence.owner == n].max(initial=-1.0) for n in numbers if n != piece.number]
+            shared = float(np.mean([cosine_share(cosine) for cosine in best])) if best else 1.0
+            self._shared[piece] = 0.0 if toxicity >= TOXIC else max(shared, 1e-6)
+
     def _checked(self, drafts: Sequence[Draft], *, quoted: bool) -> list[Sentence | None]:
         vectors, leanings = self._reader.seen([draft.text for draft in drafts])
         checked: list[Sentence | None] = []
         for draft, vector, leaning in zip(drafts, vectors, leanings.tolist(), strict=True):
-            claim = Claim(draft.text, vector, leaning, draft.citations, self._group.subject, self._prompt)
+            claim = Claim(draft.text, vector, leaning, draft.citations, self._subject, self._prompt)
             failed = failures(claim, self._evidence)
             self.refused.update(failed)
             rating = support(claim, self._evidence)
@@ -171,6 +198,9 @@ class _Work:
         return checked
 
 
+SHORTLIST: Final = 12  # pieces that are compared by meaning
+MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth more than one that none shares
+TOXIC: Final = 0.5  # from this probability on a text is not quoted
 CITED_WITHIN: Final = 0.03  # of the best cosine: texts that say the same
 CITED_MOST: Final = 4
 CLOSINGS: Final = ("However", "Overall", "Sin embargo", "En general")

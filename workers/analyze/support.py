@@ -64,6 +64,12 @@ class Reader:
         shares = self._heads.probabilities("sentiment", vectors)
         return vectors, shares[:, LABELS.index("positive")] - shares[:, LABELS.index("negative")]
 
+    def toxicity(self, vectors: Array) -> Array:
+        """Of vectors (n, d), the probability (n,) that the text is toxic; zeros when the pack cannot tell."""
+        if "toxicity" not in self._heads.cards:
+            return np.zeros(len(vectors), np.float32)
+        return self._heads.probabilities("toxicity", vectors)[:, -1]
+
 
 def cosine_share(cosine: float) -> float:
     """A cosine on the scale from `COSINE[0]` to `COSINE[1]`, in [0, 1]."""

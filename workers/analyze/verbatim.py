@@ -66,14 +66,8 @@ def topical(text: str) -> list[str]:
     return [stem(word) for word in words_of(text) if len(word) > 2 and (word in POLARITY or word not in NO_NOUNS)]
 
 
-def best_of(pieces: Sequence[Piece], spread: Counter[str], covered: Collection[str]) -> int | None:
-    """The index of the piece that says most of what is not yet `covered` and that others say, too; None when none does."""
-    worths = [_worth(piece.text, spread, covered) for piece in pieces]
-    best = max(range(len(pieces)), key=lambda i: (worths[i], -i), default=None)
-    return best if best is not None and worths[best] > 0 else None
-
-
-def _worth(piece: str, spread: Counter[str], covered: Collection[str]) -> float:
+def worth_of(piece: str, spread: Counter[str], covered: Collection[str]) -> float:
+    """How much it says of what is not yet `covered` and that others say, too, by its length."""
     new = {s for s in topical(piece) if spread[s] > 1 and s not in covered}
     worth: float = sum(spread[s] - 1 for s in new) / len(piece.split()) ** LENGTH_POWER
     worth *= PERSONAL if _PERSON.search(piece.replace("’", "'")) else 1
