@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -57,7 +57,9 @@ class Digester:
 
     def write(self, window: PendingWindow) -> DigestRow:
         """Makes and stores the digest of a window. Raises `StoreUnavailable` or `StoreRefused`; then it may be repeated."""
-        row = self._made(window, self._store.texts(window.product, window.start, window.seconds))
+        texts = self._store.texts(window.product, window.start, window.seconds)
+        before = self._store.texts(window.product, window.start - timedelta(seconds=window.seconds), window.seconds)
+        row = self._made(window, texts, before)
         failpoint("digest-made")
         self._store.insert(row, self._attempts[window])
         self._attempts[window] += (
@@ -66,10 +68,11 @@ class Digester:
         failpoint("digest-stored")
         return row
 
-    def _made(self, window: PendingWindow, texts: Sequence[WindowText]) -> DigestRow:
+    def _made(self, window: PendingWindow, texts: Sequence[WindowText], before: Sequence[WindowText]) -> DigestRow:
         own = _one_of_each_author(texts)[:MOST_TEXTS] if window.texts >= self._settings.min_texts else []
         length = Length(self._settings.words, self._settings.sentences)
-        summary = self._summarizer.summarize([text.text for text in own], length, window.product)
+        said, said_before = [text.text for text in own], [text.text for text in before]
+        summary = self._summarizer.summarize(said, length, window.product, said_before)
         sentences = summary.sentences if len(summary.sentences) >= LEAST_SENTENCES else ()
         cited = [[(own[i].source, own[i].event_id) for i in sentence.citations] for sentence in sentences]
         return DigestRow(

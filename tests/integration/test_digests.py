@@ -97,6 +97,18 @@ def test_a_days_digest_cites_events_of_that_day_that_support_it(
     assert "flimsy" in said
 
 
+def test_a_thing_that_the_day_before_did_not_know_is_new(
+    settings: Settings, rows: Rows, voxpop: Voxpop, environment: dict[str, str]
+) -> None:
+    store(settings, 0, TEXTS, created_at="2026-11-11T10:00:00Z")
+    store(settings, 20, (*TEXTS[:4], "The hinge is broken.", "Broken hinge after a week."))
+    assert digest(voxpop, environment) == 2
+    news = "SELECT window_start, sentence, event_ids FROM v_digests WHERE sentence LIKE 'New since%'"
+    ((start, sentence, cited),) = rows.select(news)
+    assert (start.day, sentence) == (12, "New since the window before: the hinge is broken.")
+    assert sorted(cited) == ["e-24", "e-25"]
+
+
 def test_a_second_run_writes_nothing(
     settings: Settings, rows: Rows, voxpop: Voxpop, environment: dict[str, str]
 ) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from workers.analyze.compose import compose
-from workers.analyze.content import content
+from workers.analyze.content import content, stem
 from workers.analyze.opinion_words import ADVERBS, POLARITY
 from workers.analyze.opinions import ENTITY, one_form, opinions_of
 from workers.analyze.phrases import English, Spanish
@@ -108,3 +108,18 @@ def test_spanish_agrees_and_has_its_own_words() -> None:
 
 def test_nothing_in_common_gives_no_sentence() -> None:
     assert compose(group_of(["One thing.", "Another matter."], [0, 0]), English()) == []
+
+
+def test_what_nobody_spoke_of_before_is_news_and_needs_two() -> None:
+    texts = ["The hinge is broken.", "Broken hinge after a week.", "The battery is weak.", "The battery is great."]
+    drafts = compose(group_of(texts, [-1, -1, -1, 1]), English(), known={stem("batteries")})
+    (news,) = [draft for draft in drafts if draft.frame]
+    assert news.shown == "New since the window before: the hinge is broken."
+    assert news.citations == (0, 1)
+    assert not [
+        d
+        for d in compose(group_of(texts, [-1, -1, -1, 1]), English(), known={stem("battery"), stem("hinges")})
+        if d.frame
+    ]
+    assert not [d for d in compose(group_of(texts[1:], [-1, -1, 1]), English(), known={stem("batteries")}) if d.frame]
+    assert not [d for d in compose(group_of(texts, [-1, -1, -1, 1]), English()) if d.frame]

@@ -4,10 +4,11 @@ An opening on the whole, praise, a caveat, a verdict. Each cites the texts that 
 how many texts say something of it; nothing is generated.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from workers.analyze.content import stem
 from workers.analyze.opinion_words import GENERAL
 from workers.analyze.phrases import Phrases
 from workers.analyze.topics import MOST_SAID, OPEN_TEXTS, Group, Topic
@@ -15,29 +16,49 @@ from workers.analyze.topics import MOST_SAID, OPEN_TEXTS, Group, Topic
 PRAISED: Final = 4  # things at most
 PRAISED_A_SENTENCE: Final = 4
 BLAMED: Final = 2
+NEWS_TEXTS: Final = 2  # that say the same of a thing, for it to be news
 FEW: Final = 5  # texts: below it one that says so is enough for a verdict, else it takes two
 HIGHLY: Final = 0.5  # of all authors would have it again
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A sentence, and the texts it rests on by their index."""
+    """A sentence, and the texts it rests on by their index. `frame` stands before it and is no claim of the texts."""
 
     text: str
     citations: tuple[int, ...]
+    frame: str = ""
+
+    @property
+    def shown(self) -> str:
+        return f"{self.frame} {self.text[0].lower()}{self.text[1:]}" if self.frame else self.text
 
 
-def compose(group: Group, phrases: Phrases) -> list[Draft]:
-    """The sentences, in their order; none when the texts agree on nothing."""
+def compose(group: Group, phrases: Phrases, known: Collection[str] | None = None) -> list[Draft]:
+    """The sentences, in their order; none when the texts agree on nothing. `known` are the stems of the window before:
+    a thing that is none of them is said to be new. None when there was no window before."""
+    news, group = _news(group, phrases, known) if known is not None else ([], group)
     liked = len(group.content) >= len(group.discontent)
     praise, blame = _praise(group, phrases), _blame(group, phrases, caveat=liked)
     opinions = [*_opening(group, phrases), *praise, *blame] if liked else [*blame, *praise]
-    return [Draft(as_sentence(d.text), d.citations) for d in (*opinions, *_verdict(group, phrases))]
+    said = (*opinions[:1], *news, *opinions[1:], *_verdict(group, phrases))
+    return [replace(draft, text=as_sentence(draft.text)) for draft in said]
 
 
 def as_sentence(text: str) -> str:
     """With a capital letter and a full stop."""
     return f"{text[0].upper()}{text[1:]}" + ("" if text[-1] in ".!?…" else ".")
+
+
+def _news(group: Group, phrases: Phrases, known: Collection[str]) -> tuple[list[Draft], Group]:
+    """What several texts say of a thing that nobody spoke of before, and the group without that thing."""
+    for topic in group.topics:
+        for polarity in (-1, 1):
+            if stem(topic.noun) not in known and len(topic.texts(polarity)) >= NEWS_TEXTS:
+                words = topic.words(polarity)
+                draft = Draft(phrases.on(topic.noun, words, certain=True), topic.who(polarity, words), phrases.news)
+                return [draft], replace(group, topics=tuple(other for other in group.topics if other is not topic))
+    return [], group
 
 
 def _opening(group: Group, phrases: Phrases) -> list[Draft]:

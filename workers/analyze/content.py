@@ -15,4 +15,6 @@ def content(text: str) -> list[str]:
 
 def stem(word: str) -> str:
     """A word without the endings that number, gender and person give it."""
+    if word.endswith("ies") and len(word) > 4:
+        return f"{word[:-3]}y"
     return _ENDINGS.sub("", word) if len(word) > 4 else word.removesuffix("s")

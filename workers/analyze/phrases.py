@@ -10,7 +10,10 @@ _STATES: Final = ("rot", "limpi", "suci", "frí", "defectuos", "sec")  # of whic
 
 
 class Phrases(Protocol):
-    """A language. `words` are adjectives, or verbs with their adverb; `subject` may be empty."""
+    """A language. `words` are adjectives, or verbs with their adverb; `subject` may be empty. `news` stands before what
+    was not spoken of in the window before."""
+
+    news: str
 
     def opening(self, subject: str, general: str, words: Sequence[str]) -> str:
         """On the whole: "this is a great place that is clean and cozy"."""
@@ -30,6 +33,8 @@ class Phrases(Protocol):
 
 class English:
     """Digest sentences in English."""
+
+    news = "New since the window before:"
 
     def opening(self, subject: str, general: str, words: Sequence[str]) -> str:
         plural = _is_plural(subject)
@@ -58,6 +63,8 @@ class English:
 
 class Spanish:
     """Digest sentences in Spanish. `articles` has the article that the texts put before a noun."""
+
+    news = "Nuevo respecto a la ventana anterior:"
 
     def __init__(self, articles: Mapping[str, str]) -> None:
         self._articles = articles

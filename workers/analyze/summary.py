@@ -15,6 +15,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from workers.analyze.compose import Draft, as_sentence, compose
+from workers.analyze.content import stem
 from workers.analyze.guardrails import Claim, failures, support
 from workers.analyze.instructions import addresses_machine
 from workers.analyze.language import detect_language
@@ -85,8 +86,11 @@ class Summarizer:
     def __init__(self, reader: Reader, author: Author | None = None) -> None:
         self._reader, self._author = reader, author
 
-    def summarize(self, texts: Sequence[str], length: Length = LENGTH, product: str = "") -> Summary:
-        """A summary of redacted `texts` on a product; citations are their indices. Empty when nothing has support."""
+    def summarize(
+        self, texts: Sequence[str], length: Length = LENGTH, product: str = "", before: Sequence[str] = ()
+    ) -> Summary:
+        """A summary of redacted `texts` on a product; citations are their indices. Empty when nothing has support.
+        `before` are the texts of the window before, for telling what is new."""
         chosen, language = _of_one_language([i for i, text in enumerate(texts) if not addresses_machine(text)], texts)
         if not chosen:
             return Summary((), {})
@@ -98,7 +102,8 @@ class Summarizer:
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
         elif language in COMPOSED_IN:
-            work.take(compose(group, _phrases(language, own)), replace=False)
+            known = {stem(word) for text in before for word in words_of(text)} if before else None
+            work.take(compose(group, _phrases(language, own), known), replace=False)
         work.fill()
         return Summary(tuple(_renumbered(s, chosen) for s in work.ordered()), dict(work.refused))
 
@@ -194,7 +199,7 @@ class _Work:
             failed = failures(claim, self._evidence)
             self.refused.update(failed)
             rating = support(claim, self._evidence)
-            checked.append(None if failed else Sentence(draft.text, draft.citations, rating, quoted))
+            checked.append(None if failed else Sentence(draft.shown, draft.citations, rating, quoted))
         return checked
 
 

@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
-from rouge_score.rouge_scorer import RougeScorer
 
 from workers.analyze.author import GeneratingAuthor
 from workers.analyze.summary import Summarizer, Summary
 from workers.analyze.support import Reader
+from workers.errors import UsageError
 from workers.settings import Settings, load_settings
 from workers.slm.build import ensure_pack
 
@@ -60,7 +60,11 @@ def groups(file: Path) -> list[Group]:
 
 
 def rouge(given: Sequence[Group], texts: Sequence[str]) -> dict[str, float]:
-    """Means over the groups of the means over their references, in percent."""
+    """Means over the groups of the means over their references, in percent. Raises `UsageError` without the library."""
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError as error:
+        raise UsageError("ROUGE needs the package rouge-score: pip install -e '.[eval]'") from error
     scorer = RougeScorer(list(MEASURES), use_stemmer=True)
     sums = dict.fromkeys(MEASURES, 0.0)
     for group, text in zip(given, texts, strict=True):
