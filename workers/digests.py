@@ -22,6 +22,7 @@ import structlog
 
 from workers.analyze.summary import Length, Summarizer
 from workers.analyze.support import Reader
+from workers.commands.generator import author_of
 from workers.failpoints import failpoint
 from workers.settings import DigestSettings, Settings
 from workers.slm.build import ensure_pack
@@ -96,13 +97,21 @@ def run_digests(
 ) -> int:
     """Writes digests until `stop` is set, or with `once` until none is missing; gives back how many. ClickHouse that is
     away is waited for, unless `once`. Raises `StoreRefused`, `PackError`."""
-    os.nice(NICE)
+    if not once:
+        os.nice(NICE)
     chosen = settings.digests
     pack = ensure_pack(settings.model.pack, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source)
     written = 0
-    with closing(pack.encoder(1)) as encoder, connect(settings.clickhouse) as client:
-        summarizer = Summarizer(Reader(encoder, pack.heads))
-        digester = Digester(DigestStore(client, settings.clickhouse), summarizer, (pack.name, pack.version), chosen)
+    with (
+        closing(pack.encoder(1)) as encoder,
+        connect(settings.clickhouse) as client,
+        author_of(settings, replicas=1) as author,
+    ):
+        made_by = (pack.name, pack.version)
+        if author is not None:
+            made_by = (f"{pack.name} {author.pack}", f"{pack.version} {author.version}")
+        summarizer = Summarizer(Reader(encoder, pack.heads), author)
+        digester = Digester(DigestStore(client, settings.clickhouse), summarizer, made_by, chosen)
         log.info("digests started", pack=pack.name, version=pack.version, windows=chosen.windows)
         while not stop.is_set():
             try:

@@ -15,12 +15,12 @@ TEXT_TOKENS: Final = 900  # of all texts of a summary together, each cut to an e
 
 
 class GeneratingAuthor:
-    """Writes summaries with a decoder pack."""
+    """Writes summaries with a decoder pack of this name and version."""
 
     prompt = SYSTEM
 
-    def __init__(self, generator: Generator) -> None:
-        self._generator = generator
+    def __init__(self, generator: Generator, pack: str, version: str) -> None:
+        self._generator, self.pack, self.version = generator, pack, version
 
     def write(self, texts: Sequence[str], language: str) -> list[str]:
         """The sentences it says of the texts, as it says them; a last one that was cut off is left out."""

@@ -9,7 +9,9 @@ from workers.slm.build import ensure_pack
 
 
 @contextmanager
-def author_of(settings: Settings, name: str | None) -> Iterator[GeneratingAuthor | None]:
+def author_of(
+    settings: Settings, name: str | None = None, *, replicas: int | None = None
+) -> Iterator[GeneratingAuthor | None]:
     """The author by the decoder pack of this name, else of the settings', else None. Builds the pack when it is missing.
 
     Raises `PackError`."""
@@ -18,5 +20,5 @@ def author_of(settings: Settings, name: str | None) -> Iterator[GeneratingAuthor
         yield None
         return
     pack = ensure_pack(wanted, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source)
-    with pack.generator(settings.model.replicas) as generator:
-        yield GeneratingAuthor(generator)
+    with pack.generator(replicas or settings.model.replicas) as generator:
+        yield GeneratingAuthor(generator, pack.name, pack.version)

@@ -99,7 +99,8 @@ def ways(
     }
     if generator is not None:
         decoder = ensure_pack(generator, settings.packs_dir, settings.cache_dir)
-        author = GeneratingAuthor(stack.enter_context(decoder.generator(settings.model.replicas)))
+        loaded = stack.enter_context(decoder.generator(settings.model.replicas))
+        author = GeneratingAuthor(loaded, decoder.name, decoder.version)
         found[f"{generator}, guarded"] = Summarizer(reader, author).summarize
         found[f"{generator}, unchecked"] = lambda reviews: " ".join(author.write(reviews, "en"))
     return found
