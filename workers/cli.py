@@ -252,6 +252,39 @@ def classify(
 
 
 @app.command()
+def summarize(
+    file: Annotated[str, typer.Argument(help="JSONL of {`id`, `reviews`: [...]}, .gz or not, or - for stdin.")],
+    generator: Annotated[
+        str | None,
+        typer.Option(help="A decoder pack that writes, e.g. smollm2-135m-instruct; none composes and quotes."),
+    ] = None,
+    words: Annotated[int, typer.Option(min=10, max=300, help="About so many words, at most.")] = 45,
+    as_json: AsJson = False,
+) -> None:
+    """Summarize groups of reviews in cited sentences: JSON lines in, one summary a line out, in the same order.
+
+    Example: echo '{"id": 1, "reviews": ["Great sound.", "The sound is great, but it is heavy."]}' | voxpop summarize -
+    """
+    from workers.commands.summarize import show_summaries
+
+    show_summaries(_settings(), file, generator, words, out, err, as_json=as_json or not out.is_terminal)
+
+
+@app.command()
+def digests(
+    once: Annotated[bool, typer.Option("--once", help="Write the digests that are missing, then end.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --once: at most so many, the newest windows.")] = None,
+) -> None:
+    """Write cited digests per product and day (or hour) of what ClickHouse holds, until stopped.
+
+    Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop digests --once
+    """
+    from workers.commands.digests import show_digests
+
+    show_digests(_settings(serving=not once), out, once=once, limit=limit)
+
+
+@app.command()
 def train(
     file: Annotated[Path, typer.Argument(help="CSV, TSV or JSONL of texts and labels, .gz or not; 20 to 20,000 rows.")],
     head: Annotated[

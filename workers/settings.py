@@ -104,6 +104,9 @@ class ModelSettings(_Section):
         default=(), description="Other packs for some products or sources; the first that fits is taken."
     )
     replicas: int | None = Field(default=None, ge=1, description="One thread each; the CPUs at hand when unset.")
+    generator: str | None = Field(
+        default=None, description="A decoder pack that writes summaries; when unset they are composed and quoted."
+    )
     base_source: Literal["auto", "pypi", "hub"] = "auto"
     headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
 
@@ -115,6 +118,17 @@ class PrivacySettings(_Section):
     public_handles: tuple[str, ...] = ()
     phone_regions: tuple[str, ...] = ("ES", "US", "GB", "MX", "AR", "CO", "CL", "PE")
     dead_letter_days: int = Field(default=14, ge=1, le=365)
+
+
+class DigestSettings(_Section):
+    windows: tuple[Literal["hour", "day"], ...] = Field(default=("day",), min_length=1)
+    min_texts: int = Field(default=5, ge=2, description="Windows of a product with fewer get no digest.")
+    sentences: int = Field(default=5, ge=2, le=10, description="At most.")
+    words: int = Field(default=60, ge=20, le=200, description="About so many, at most.")
+    lookback_days: int = Field(default=35, ge=1, le=3660, description="Before the newest event; older windows stay.")
+    poll_s: float = Field(default=10.0, gt=0, description="How often it looks for windows that have changed.")
+    refresh_s: float = Field(default=60.0, ge=0, description="A window's digest is made again at most so often.")
+    cpu_share: float = Field(default=0.25, gt=0, le=1, description="Of one core, at most: it rests after each digest.")
 
 
 class DashboardTokens(_Section):
@@ -243,6 +257,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
+    digests: DigestSettings = DigestSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

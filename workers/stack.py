@@ -19,9 +19,10 @@ from workers.errors import VoxpopError
 from workers.settings import Settings, as_environment, usable_cpus
 from workers.stack_alerts import StackAlerts, stack_alerts
 from workers.stack_dashboard import StackDashboard, stack_dashboard
+from workers.stack_digests import start_digests, write_digests
 from workers.store.connect import connect
 from workers.store.migrate import migrate
-from workers.store.query import ProductRow, Reader
+from workers.store.query import DigestLine, ProductRow, Reader
 from workers.stream.lag import LagProbe
 from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce_stream
 from workers.stream.topics import ensure_topics
@@ -83,6 +84,14 @@ class Stack:
         """The results table's rows, by SQL."""
         return self.reader.products()
 
+    def digests(self, most: int) -> list[DigestLine]:
+        """Digests of the newest windows that say most, by SQL."""
+        return self.reader.digests(most)
+
+    def write_digests(self) -> None:
+        """Returns when the newest windows have digests. Raises `VoxpopError`."""
+        write_digests(self.settings, self.log_dir, self._check_workers)
+
     def run_stream(self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None]) -> Summary:
         """Produces the messages while the workers consume them; returns when every one is accounted for.
 
@@ -112,9 +121,12 @@ class Stack:
         return Summary(*counts, seconds, self._alerts_opened())
 
     def serve(self, until: threading.Event) -> None:
-        """Returns when `until` is set. Raises `VoxpopError` when a part ends by itself."""
-        while not until.wait(PROGRESS_S):
-            self._check_workers()
+        """Goes on with digests; returns when `until` is set. Raises `VoxpopError` when a part ends by itself."""
+        with start_digests(self.settings, self.log_dir) as digests:
+            self.workers.append(digests)
+            while not until.wait(PROGRESS_S):
+                self._check_workers()
+            self.workers.remove(digests)
 
     def _snapshot(self, feed: "_Feed", probe: LagProbe, started: float) -> Snapshot:
         fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final

@@ -86,7 +86,8 @@ def test_the_shell_lines_that_need_only_a_stack_run_as_they_stand(
 ) -> None:
     rows = [{"id": f"readme-{n}", "source": "test", "product": "Thing", "text": "Fine"} for n in range(3)]
     (tmp_path / "reviews.jsonl.gz").write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
-    runnable = re.compile(r"voxpop (classify|doctor|migrate|produce|deadletters list|query|packs (list|show|verify))\b")
+    words = "classify|summarize|doctor|migrate|produce|deadletters list|query|packs (list|show|verify)"
+    runnable = re.compile(rf"voxpop ({words})\b")
     lines = [line for line in SHELL_LINES if runnable.search(line)]
     assert len(lines) >= 5
     script = "set -e\n" + "\n".join(line.replace(".venv/bin/voxpop", VOXPOP) for line in lines)

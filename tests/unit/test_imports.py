@@ -39,6 +39,7 @@ WITH_EXTRAS = (
     "workers.bench.paint",
     "workers.bench.torch_engine",
     "workers.evaluate.rivals",
+    "workers.evaluate.summaries",
 )
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
@@ -56,6 +57,7 @@ JOINING = {
     "workers.stack_dashboard",
     "workers.stack_alerts",
     "workers.faust_app",
+    "workers.stack_digests",
     "workers.chaos",
     "workers.bench",
     "workers.evaluate",

@@ -72,6 +72,15 @@ class ProductRow(NamedTuple):
     aspects: list[tuple[str, int, int, int]]
 
 
+class DigestLine(NamedTuple):
+    """A digest as the results show it: its sentences, and how many texts each cites."""
+
+    product: str
+    window_start: datetime
+    texts: int
+    sentences: list[tuple[str, int]]
+
+
 class Reader:
     """Queries through one client. Every method raises `StoreUnavailable` or `StoreRefused`."""
 
@@ -222,6 +231,16 @@ class Reader:
                 parameters={"aspects": aspects},
             ).result_rows
         return [ProductRow(*row) for row in rows]
+
+    def digests(self, most: int) -> list[DigestLine]:
+        """Of each product the day's digest of the most texts, the newest of equals; at most so many, the most texts
+        first."""
+        sql = (
+            "SELECT product, window_start, any(d.texts) AS texts, groupArray((sentence, d.citations)) AS sentences FROM"
+            " (SELECT * FROM v_digests ORDER BY place) AS d WHERE window_end - window_start = 86400"
+            " GROUP BY product, window_start ORDER BY texts DESC, window_start DESC LIMIT 1 BY product LIMIT {most:UInt32}"
+        )
+        return [DigestLine(*row) for row in self.rows(sql, {"most": most})]
 
     def select(
         self, sql: str, *, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
