@@ -44,6 +44,16 @@ class KafkaSettings(_Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
 
+    @model_validator(mode="after")
+    def _says_who_it_is(self) -> Self:
+        if self.security_protocol.startswith("SASL_"):
+            given = {name: getattr(self, name) for name in ("sasl_mechanism", "sasl_username", "sasl_password")}
+            if missing := [name for name, value in given.items() if not value]:
+                raise ValueError(f"the security protocol {self.security_protocol} needs {', '.join(missing)}")
+        elif self.sasl_mechanism:
+            raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
+        return self
+
 
 class ClickHouseSettings(_Section):
     host: str = "127.0.0.1"

@@ -279,3 +279,25 @@ def test_packs_may_lie_apart_from_what_is_written(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("VOXPOP_PACKS", "/image/packs")
     settings = load_settings()
     assert (settings.packs_dir, settings.cache_dir) == (Path("/image/packs"), Path("/state/cache"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "needs sasl_mechanism, sasl_username, sasl_password"),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "u"},
+            "needs sasl_password",
+        ),
+        (
+            {"SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "u"},
+            "has no effect with the security protocol PLAINTEXT",
+        ),
+    ],
+)
+def test_a_login_that_is_not_whole_or_would_not_be_used_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"VOXPOP_KAFKA__{name}", value)
+    assert said in refusal()
