@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 import yaml
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from workers.cli import app
 from workers.settings import Settings
@@ -96,21 +96,28 @@ def _holds_secret(kind: Any) -> bool:
 
 
 def refused(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those that are no settings, and those whose value the setting does not take -> why."""
-    wrong = {}
+    """Those that are no settings, and those whose value the setting does not take -> why. What secrets' files hold beside
+    them is filled in."""
+    wrong: dict[str, str] = {}
+    tree: dict[str, Any] = {}
     for name, value in variables.items():
         if not name.startswith("VOXPOP_") or name in NOT_SETTINGS:
             continue
         if setting_of(name) is None:
             wrong[name] = "no such setting"
             continue
-        nested: Any = _as_given(value)
-        for part in reversed(name.removeprefix("VOXPOP_").lower().split("__")):
-            nested = {part: nested}
-        try:
-            Settings.model_validate(nested)
-        except ValueError as error:
-            wrong[name] = str(error)
+        *sections, field = name.removeprefix("VOXPOP_").lower().split("__")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[field] = _as_given(value)
+    kafka = tree.get("kafka", {})
+    if "SASL" in kafka.get("security_protocol", ""):
+        tree["kafka"] = {"sasl_username": "of a secret", "sasl_password": "of a secret"} | kafka
+    try:
+        Settings.model_validate(tree)
+    except ValidationError as error:
+        wrong |= {f"VOXPOP_{'__'.join(map(str, e['loc'])).upper()}": e["msg"] for e in error.errors()}
     return wrong
 
 
