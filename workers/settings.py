@@ -1,5 +1,6 @@
-"""Every setting, in one tree. Sources, strongest first: VOXPOP_… variables, then `voxpop.toml` (or the file that
-VOXPOP_CONFIG names). A nested setting's variable joins its path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
+"""Every setting, in one tree. Sources, strongest first: VOXPOP_… variables, then files of these names in the directory that
+VOXPOP_SECRETS_DIR names, then `voxpop.toml` (or the file that VOXPOP_CONFIG names). A nested setting's variable joins its
+path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -42,6 +44,16 @@ class KafkaSettings(_Section):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _says_who_it_is(self) -> Self:
+        if self.security_protocol.startswith("SASL_"):
+            given = {name: getattr(self, name) for name in ("sasl_mechanism", "sasl_username", "sasl_password")}
+            if missing := [name for name, value in given.items() if not value]:
+                raise ValueError(f"the security protocol {self.security_protocol} needs {', '.join(missing)}")
+        elif self.sasl_mechanism:
+            raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
+        return self
 
 
 class ClickHouseSettings(_Section):
@@ -260,6 +272,9 @@ class Settings(BaseSettings):
     digests: DigestSettings = DigestSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
+    packs: Path | None = Field(
+        default=None, description="Where packs lie, which may be read-only; `packs` in state_dir when unset."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -271,12 +286,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Constructor, environment, then the TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        """Constructor, environment, secrets' files, then the TOML file."""
+        files = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_dir=secrets_dir(), secrets_dir_missing="error"
+        )
+        return init_settings, env_settings, files, TomlConfigSettingsSource(settings_cls, config_file())
 
     @cached_property
     def packs_dir(self) -> Path:
-        return self.state_dir / "packs"
+        return self.packs or self.state_dir / "packs"
 
     @cached_property
     def cache_dir(self) -> Path:
@@ -321,10 +339,21 @@ def config_file() -> Path:
     return Path(os.environ.get("VOXPOP_CONFIG", "voxpop.toml"))
 
 
+def secrets_dir() -> Path | None:
+    """The directory whose files hold settings: its file VOXPOP_CLICKHOUSE__PASSWORD holds the password, for instance.
+
+    What Docker and Kubernetes mount for a secret is such a directory; names of any other kind in it are passed over.
+    """
+    named = os.environ.get("VOXPOP_SECRETS_DIR")
+    return Path(named) if named else None
+
+
 def load_settings() -> Settings:
     """The settings of this process. Raises `UsageError` that names the wrong one."""
     if "VOXPOP_CONFIG" in os.environ and not config_file().is_file():
         raise UsageError(f"VOXPOP_CONFIG names {config_file()}, which does not exist; correct it or unset it")
+    if (secrets := secrets_dir()) and not secrets.is_dir():
+        raise UsageError(f"VOXPOP_SECRETS_DIR names {secrets}, which is no directory; correct it or unset it")
     try:
         return Settings()
     except ValidationError as error:
@@ -336,6 +365,10 @@ def load_settings() -> Settings:
     except SettingsError as error:
         raise UsageError(
             f'a VOXPOP_ variable cannot be read ({error}); lists are JSON there: VOXPOP_KAFKA__TOPICS=\'["a", "b"]\''
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}); correct its owner or its mode"
         ) from error
     except ValueError as error:
         raise UsageError(f"settings cannot be read ({' '.join(str(error).split())}); see {config_file()}") from error
