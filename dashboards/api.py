@@ -95,7 +95,7 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
 
     @api.get("/alerts", response_model=Alerts, summary="What is unusual: open alerts first, then the latest")
     async def alerts(request: Request, asked: Annotated[AskedAlerts, Query()]) -> Response:
-        return answer(request, await figures.alerts(asked, with_texts=request.scope["role"] >= Role.ANALYST))
+        return answer(request, await figures.alerts(asked, with_texts=request.scope["caller"].role >= Role.ANALYST))
 
     @api.get("/digests", response_model=Digests, summary="The latest digest of each product, with its sources' ids")
     async def digests(request: Request, asked: Annotated[AskedDigests, Query()]) -> Response:
