@@ -59,9 +59,9 @@ def image_environment() -> dict[str, str]:
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
-    """The commands of the command line, groups left out."""
-    group = typer.main.get_command(app)
-    return {name: command for name, command in group.commands.items() if not hasattr(command, "commands")}  # type: ignore[attr-defined]
+    """The commands of the command line, and those groups that do something by themselves."""
+    found = typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
+    return {name: command for name, command in found if getattr(command, "invoke_without_command", True)}
 
 
 def unknown_words(words: list[str]) -> list[str]:
