@@ -58,10 +58,10 @@ def image_environment() -> dict[str, str]:
     return environment_of(stages(DEPLOY / "Dockerfile")[-1])
 
 
-def commands() -> dict[str, typer.core.TyperCommand]:
-    """The commands of the command line, and those groups that do something by themselves."""
-    found = typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]
-    return {name: command for name, command in found if getattr(command, "invoke_without_command", True)}
+def commands() -> dict[str, Any]:
+    """The commands of the command line, and those groups of commands that do something of their own."""
+    group: Any = typer.main.get_command(app)
+    return {name: found for name, found in group.commands.items() if getattr(found, "invoke_without_command", True)}
 
 
 def unknown_words(words: list[str]) -> list[str]:

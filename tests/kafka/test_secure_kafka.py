@@ -14,6 +14,7 @@ from schemas.samples import gold_labels, sample_messages
 from tests.authority import Authority
 from tests.by_hand import Rows, wait_until
 from tests.conftest import StartKafka
+from tests.deployment import commands
 from tests.wheel import Installed, install
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.embedded.kafka import HOST, ApacheKafka
@@ -173,6 +174,15 @@ def shown(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
+def answers(port: int, path: str) -> bool:
+    """Whether a probe would be content."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return int(answer.status) == 200
+    except OSError:
+        return False
+
+
 def test_the_wheel_does_its_work_over_tls_and_tells_no_secret(
     installed: Installed, given: dict[str, str], secure: KafkaSettings, store: ClickHouseSettings, tmp_path: Path
 ) -> None:
@@ -199,6 +209,20 @@ def test_the_wheel_does_its_work_over_tls_and_tells_no_secret(
         with urllib.request.urlopen(asking, timeout=20) as answer:
             assert json.load(answer)
     assert b"worker started" in log.read_bytes()
+    assert_tells_nothing(log.read_bytes())
+
+
+@pytest.mark.skipif("alerts" not in commands(), reason="there is no `voxpop alerts`")
+def test_the_wheel_watches_for_alerts_over_tls(
+    installed: Installed, given: dict[str, str], secure: KafkaSettings, tmp_path: Path
+) -> None:
+    assert installed.run("migrate", environment=given).returncode == 0
+    ensure_topics(secure)
+    port, log = free_port(HOST), tmp_path / "alerts.log"
+    with installed.running("alerts", environment={**given, "VOXPOP_ALERTS__HTTP_PORT": str(port)}, log=log) as alerts:
+        wait_until(lambda: alerts.poll() is not None or answers(port, "/readyz"), "alerts to be ready", 120)
+        assert alerts.poll() is None, log.read_text(errors="replace")[-2_000:]
+        assert_tells_nothing(shown(alerts.pid))
     assert_tells_nothing(log.read_bytes())
 
 

@@ -1,6 +1,7 @@
 """compose.yaml: valid by Compose's own schema; each command, port, path, variable, user and version there is."""
 
 import json
+import os
 import re
 import subprocess
 from importlib import resources
@@ -164,6 +165,7 @@ def test_the_users_that_log_in_are_made_and_get_their_passwords_from_secrets_by_
     assert named == with_password
     assert set(re.findall(r"\$\(secret (\w+)\)", script)) == set(secret_names(SERVICES["clickhouse"]))
     assert re.findall(r"clickhouse client (.+)", script) == ["--multiquery <<SQL"]
+    assert os.access(DEPLOY / "clickhouse" / "users.sh", os.X_OK)
     assert subprocess.run(["bash", "-n", DEPLOY / "clickhouse" / "users.sh"], check=False).returncode == 0
     statements = re.sub(r"\$\w+", "a" * 16, script.partition("<<SQL\n")[2].partition("\nSQL")[0]).split(";")[:-1]
     assert len(statements) == 4

@@ -1,12 +1,15 @@
 """deploy/k8s: valid by Kubernetes' own schemas, and what one manifest names another has, or the code, or the image."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema
 import kubernetes_validate
 import pytest
+import yaml
 
 from tests.deployment import (
     DEPLOY,
@@ -96,6 +99,23 @@ def test_every_file_is_named_by_the_kustomization_and_every_reference_leads_some
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)
     assert version is not None
     assert image["newTag"] == version[1]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to build it with")
+def test_kustomize_builds_of_it_what_kubernetes_takes() -> None:
+    done = subprocess.run(["kubectl", "kustomize", DEPLOY / "k8s"], capture_output=True, text=True, check=True)
+    built = [document for document in yaml.safe_load_all(done.stdout) if document["kind"] not in KEDA_KINDS]
+    for document in built:
+        kubernetes_validate.validate(document, VERSION, strict=True)
+    (settings,) = (document for document in built if document["kind"] == "ConfigMap")
+    assert settings["data"] == k8s_settings()
+    (image,) = kustomization()["images"]
+    parts = [document for document in built if document["kind"] in ("Deployment", "Job")]
+    assert {part["metadata"]["name"] for part in parts} == set(PARTS)
+    for part in parts:
+        (only,) = part["spec"]["template"]["spec"]["containers"]
+        assert only["image"] == f"{image['newName']}:{image['newTag']}"
+        assert only["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
 
 
 @pytest.mark.parametrize("name", PARTS)
