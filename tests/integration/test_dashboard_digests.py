@@ -41,6 +41,10 @@ def cited(sample: Stack) -> list[str]:
 @pytest.fixture(scope="module")
 def api(sample: Stack, cited: list[str]) -> Iterator[TestClient]:
     settings = sample.settings.model_copy(update={"dashboard": DashboardSettings(cache_s=0.01)})
+    with connect(sample.settings.clickhouse) as writing:
+        writing.command("CREATE TABLE digests_written AS digests ENGINE = MergeTree ORDER BY product")
+        writing.command("INSERT INTO digests_written SELECT * FROM digests")
+        writing.command("TRUNCATE TABLE digests")
     with TestClient(application(settings, pages=False), base_url="http://127.0.0.1") as client:
         assert client.get("/api/v1/digests").json() == {"digests": []}
         rows = [
@@ -54,6 +58,8 @@ def api(sample: Stack, cited: list[str]) -> Iterator[TestClient]:
         yield client
         with connect(sample.settings.clickhouse) as writing:
             writing.command("TRUNCATE TABLE digests")
+            writing.command("INSERT INTO digests SELECT * FROM digests_written")
+            writing.command("DROP TABLE digests_written")
 
 
 def test_the_latest_revision_of_the_latest_window_is_shown(api: TestClient, cited: list[str]) -> None:
