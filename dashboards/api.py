@@ -3,13 +3,18 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from dashboards import models
+from dashboards.alerts import Alerts, AskedAlerts
 from dashboards.cache import Answer
-from dashboards.export import as_csv
+from dashboards.digests import AskedDigests, AskedSources, Digests
+from dashboards.drift import Drift
+from dashboards.export import PARQUET, pieces
+from dashboards.feedback import AskedCorrection, AskedReview, Corrected, ToReview
 from dashboards.figures import Figures
 from dashboards.parameters import (
+    AskedComparison,
     AskedIssues,
     AskedTexts,
     AskedTrend,
@@ -36,7 +41,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 
 def _needs(role: Role) -> Any:
     def check(request: Request) -> None:
-        if request.scope["role"] < role:
+        if request.scope["caller"].role < role:
             raise HTTPException(403, f"this needs a token of the role {role.name.lower()} or higher")
 
     return Depends(check)
@@ -72,6 +77,10 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     ) -> Response:
         return answer(request, await figures.product(product, asked))
 
+    @api.get("/compare", response_model=models.Comparison, summary="A product beside another, or its days before")
+    async def compare(request: Request, asked: Annotated[AskedComparison, Query()]) -> Response:
+        return answer(request, await figures.comparison(asked))
+
     @api.get("/aspects", response_model=models.Aspects, summary="Mentions by aspect, beside the window before")
     async def aspects(request: Request, asked: Annotated[ProductWindow, Query()]) -> Response:
         return answer(request, await figures.aspects(asked))
@@ -84,6 +93,14 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     async def issues(request: Request, asked: Annotated[AskedIssues, Query()]) -> Response:
         return answer(request, await figures.issues(asked))
 
+    @api.get("/alerts", response_model=Alerts, summary="What is unusual: open alerts first, then the latest")
+    async def alerts(request: Request, asked: Annotated[AskedAlerts, Query()]) -> Response:
+        return answer(request, await figures.alerts(asked, with_texts=request.scope["caller"].role >= Role.ANALYST))
+
+    @api.get("/digests", response_model=Digests, summary="The latest digest of each product, with its sources' ids")
+    async def digests(request: Request, asked: Annotated[AskedDigests, Query()]) -> Response:
+        return answer(request, await figures.digests(asked))
+
     @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
     async def choices(request: Request) -> Response:
         return answer(request, await figures.choices())
@@ -92,9 +109,36 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     async def health(request: Request) -> Response:
         return answer(request, await figures.health())
 
+    @api.get("/drift", response_model=Drift, summary="Whether what the model says has shifted: stability indices")
+    async def drift(request: Request) -> Response:
+        return answer(request, await figures.drift())
+
+    @api.get("/review", response_model=ToReview, dependencies=texts_only, summary="Texts to look at (analyst)")
+    async def review(request: Request, asked: Annotated[AskedReview, Query()]) -> Response:
+        return answer(request, await figures.to_review(asked))
+
+    @api.post(
+        "/feedback",
+        response_model=Corrected,
+        status_code=201,
+        dependencies=texts_only,
+        summary="Correct or confirm a label (analyst)",
+    )
+    async def feedback(request: Request, asked: AskedCorrection) -> Corrected:
+        return await figures.correct(asked, request.scope["caller"].name)
+
     @api.get("/texts", response_model=models.Texts, dependencies=texts_only, summary="Texts, newest first (analyst)")
     async def texts(request: Request, asked: Annotated[AskedTexts, Query()]) -> Response:
         return answer(request, await figures.texts(asked))
+
+    @api.get(
+        "/texts/sources",
+        response_model=models.Texts,
+        dependencies=texts_only,
+        summary="The texts that a sentence cites (analyst)",
+    )
+    async def sources(request: Request, asked: Annotated[AskedSources, Query()]) -> Response:
+        return answer(request, await figures.sources(asked))
 
     @api.get("/texts/count", response_model=models.TextCount, dependencies=texts_only, summary="How many (analyst)")
     async def count(request: Request, asked: Annotated[TextFilter, Query()]) -> Response:
@@ -105,7 +149,18 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     )
     async def texts_csv(asked: Annotated[TextFilter, Query()]) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.csv"'}
-        return Response(as_csv(await figures.export(asked, export_rows)), headers=headers, media_type="text/csv")
+        return Response(await figures.csv(asked, export_rows), headers=headers, media_type="text/csv")
+
+    @api.get(
+        "/texts.parquet",
+        dependencies=texts_only,
+        summary="The newest texts as Parquet (analyst)",
+        response_class=StreamingResponse,
+    )
+    async def texts_parquet(asked: Annotated[TextFilter, Query()]) -> StreamingResponse:
+        file = await figures.parquet(asked, export_rows)
+        headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.parquet"'}
+        return StreamingResponse(pieces(file), headers=headers, media_type=PARQUET)
 
     @api.get(
         "/dead-letters", response_model=models.Letters, dependencies=[_needs(Role.ADMIN)], summary="The latest (admin)"

@@ -1,8 +1,10 @@
 """Statements on ClickHouse: read-only, limited in rows, time and number, each in a thread of its own."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from tempfile import SpooledTemporaryFile
+from typing import IO, Any
 
 import anyio
 from anyio import to_thread
@@ -13,6 +15,7 @@ from workers.store.connect import StoreUnavailable, connect
 from workers.store.query import Reader
 
 MAX_MEMORY_BYTES = 2_000_000_000
+FILE_MEMORY_BYTES = 4_000_000  # beyond it a file lies on the disk
 
 
 class Busy(StoreUnavailable):
@@ -33,6 +36,20 @@ class LimitedReader:
     async def rows(self, statement: Statement) -> Sequence[Sequence[Any]]:
         """Every row of the result. Raises `StoreUnavailable` (`Busy` among them) or `StoreRefused`."""
         reader = await self._connected()
+        async with self._turn():
+            return await to_thread.run_sync(self._select, reader, statement)
+
+    async def file(self, statement: Statement, format_name: str) -> IO[bytes]:
+        """The result in one of ClickHouse's formats, as an open file at its beginning; small ones are in memory.
+
+        A client that reads it slowly keeps no query waiting. The caller closes it. Raises what `rows` does.
+        """
+        reader = await self._connected()
+        async with self._turn():
+            return await to_thread.run_sync(self._write, reader, statement, format_name)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         try:
             with anyio.fail_after(self._limits.query_timeout_s):
                 await self._turns.acquire_on_behalf_of(turn := object())
@@ -40,13 +57,26 @@ class LimitedReader:
             raise Busy("too many queries are running; try again in some seconds") from None
         try:
             self.queries += 1
-            return await to_thread.run_sync(self._select, reader, statement)
+            yield
         finally:
             self._turns.release_on_behalf_of(turn)
 
+    async def all(self, *asked: Statement) -> Sequence[Sequence[Sequence[Any]]]:
+        """The rows of every statement, in order; they run beside one another."""
+        return await asyncio.gather(*(self.rows(statement) for statement in asked))
+
     def _select(self, reader: Reader, statement: Statement) -> Sequence[Sequence[Any]]:
-        parameters = {name: value for name, value in statement.parameters.items() if value is not None}
-        return reader.select(statement.sql, parameters=parameters, settings=self._settings).result_rows
+        return reader.select(statement.sql, parameters=_bound(statement), settings=self._settings).result_rows
+
+    def _write(self, reader: Reader, statement: Statement, format_name: str) -> IO[bytes]:
+        file = SpooledTemporaryFile(FILE_MEMORY_BYTES)  # noqa: SIM115 - whoever asked closes it
+        try:
+            reader.select_into(file, statement.sql, format_name, parameters=_bound(statement), settings=self._settings)
+        except BaseException:
+            file.close()
+            raise
+        file.seek(0)
+        return file
 
     @property
     def _settings(self) -> dict[str, Any]:
@@ -67,3 +97,7 @@ class LimitedReader:
                 client = await to_thread.run_sync(connect, self._store)
                 self._reader = Reader(client, self._store)
             return self._reader
+
+
+def _bound(statement: Statement) -> dict[str, Any]:
+    return {name: value for name, value in statement.parameters.items() if value is not None}

@@ -1,9 +1,10 @@
-"""Texts as CSV (RFC 4180, UTF-8 with a byte order mark, so that spreadsheets read it as it is)."""
+"""Texts as CSV (RFC 4180, UTF-8 with a byte order mark, so that spreadsheets read it as it is), and files being sent."""
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import IO
 
 from dashboards.models import Text
 
@@ -11,6 +12,8 @@ COLUMNS = (
     "event_time", "product", "source", "kind", "language", "sentiment", "confidence", "score", "rating", "title", "text",
     "aspects", "intents", "emotion", "urgency", "flags", "event_id", "topic", "partition", "offset", "pack", "pack_version",
 )  # fmt: skip
+PARQUET = "application/vnd.apache.parquet"
+PIECE_BYTES = 1 << 18
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -35,3 +38,10 @@ def _cell(text: Text, name: str) -> str | float | None:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA) else value
     return value
+
+
+def pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The file's bytes; it is closed after the last one, or when nobody wants more."""
+    with file:
+        while piece := file.read(PIECE_BYTES):
+            yield piece

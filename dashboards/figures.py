@@ -1,14 +1,23 @@
 """Every figure that API and pages show, worked out of the views once for everybody who asks at about the same time."""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from typing import IO
 
-from dashboards import models, rows, statements
+from anyio import to_thread
+
+from dashboards import digests, models, quality_statements, rows, statements
+from dashboards.alerts import Alerts, AskedAlerts, alert_row, alerts
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
+from dashboards.comparison import compared
+from dashboards.digests import AskedDigests, AskedSources, Digests, digest
+from dashboards.drift import REFERENCE_DAYS, WEEK_DAYS, Drift, drift
+from dashboards.emerging import emerging
+from dashboards.export import as_csv
+from dashboards.feedback import AskedCorrection, AskedReview, Corrected, Feedback, ToReview
 from dashboards.paging import Key, decode, encode
 from dashboards.parameters import (
+    AskedComparison,
     AskedIssues,
     AskedTexts,
     AskedTrend,
@@ -39,6 +48,7 @@ class Figures:
         self._taxonomy = taxonomy
         self._cache = AnswerCache(settings.dashboard.cache_s)
         self.reader = LimitedReader(settings.clickhouse, settings.dashboard)
+        self._feedback = Feedback(settings, self.reader)
 
     async def overview(self, asked: AskedWindow) -> Answer[models.Overview]:
         """Totals, days, products, movers and aspects of a window and the one before."""
@@ -52,6 +62,10 @@ class Figures:
         """One product. Raises `UnknownProduct`."""
         return await self._cache.get(("product", product, asked), lambda: self._product(product, asked))
 
+    async def comparison(self, asked: AskedComparison) -> Answer[models.Comparison]:
+        """A product beside another, or beside its own days before. Raises `UnknownProduct`."""
+        return await self._cache.get(("comparison", asked), lambda: self._comparison(asked))
+
     async def aspects(self, asked: ProductWindow) -> Answer[models.Aspects]:
         """Mentions by aspect, beside the window before."""
         return await self._cache.get(("aspects", asked), lambda: self._aspects(asked))
@@ -64,6 +78,15 @@ class Figures:
         """What customers complain of most."""
         return await self._cache.get(("issues", asked), lambda: self._issues(asked.product, asked.limit))
 
+    async def alerts(self, asked: AskedAlerts, *, with_texts: bool) -> Answer[Alerts]:
+        """What is unusual, open ones first; quotes only for those who may read texts."""
+
+        async def ask() -> Alerts:
+            found = await self.reader.rows(alerts(asked))
+            return Alerts(alerts=[alert_row(row, with_texts=with_texts) for row in found])
+
+        return await self._cache.get(("alerts", asked, with_texts), ask)
+
     async def texts(self, asked: AskedTexts) -> Answer[models.Texts]:
         """A page of texts. Raises `BadCursor`."""
         after = decode(asked.cursor) if asked.cursor else None
@@ -74,9 +97,23 @@ class Figures:
         asked = TextFilter.model_validate(asked.model_dump(include=set(TextFilter.model_fields)))
         return await self._cache.get(("count", asked), lambda: self._count(asked))
 
-    async def export(self, asked: TextFilter, most: int) -> list[models.Text]:
-        """The newest `most` texts that a filter finds; not kept."""
-        return (await self._texts(asked, most, None)).texts
+    async def csv(self, asked: TextFilter, most: int) -> bytes:
+        """The newest `most` texts that a filter finds, as CSV; not kept. Made in a thread: others are answered meanwhile."""
+        found = await self.reader.rows(statements.texts(asked, most))
+        return await to_thread.run_sync(lambda: as_csv(rows.text(row) for row in found))
+
+    async def parquet(self, asked: TextFilter, most: int) -> IO[bytes]:
+        """The same as a Parquet file that ClickHouse itself writes. The caller closes it."""
+        return await self.reader.file(statements.texts_for_file(asked, most), "Parquet")
+
+    async def digests(self, asked: AskedDigests) -> Answer[Digests]:
+        """The latest digest of each product, or of one."""
+        return await self._cache.get(("digests", asked), lambda: self._digests(asked))
+
+    async def sources(self, asked: AskedSources) -> Answer[models.Texts]:
+        """The texts that a sentence cites."""
+        key = ("sources", asked.product, tuple(asked.event))
+        return await self._cache.get(key, lambda: self._sources(asked))
 
     async def choices(self) -> Answer[models.Choices]:
         """What filters can be set to."""
@@ -85,6 +122,18 @@ class Figures:
     async def health(self) -> Answer[models.HealthFigures]:
         """Throughput, lag, dead letters, packs, and how sure the model is."""
         return await self._cache.get("health", self._health)
+
+    async def drift(self) -> Answer[Drift]:
+        """Whether what the model says has shifted."""
+        return await self._cache.get("drift", self._drift)
+
+    async def to_review(self, asked: AskedReview) -> Answer[ToReview]:
+        """Texts that the model was least sure of."""
+        return await self._cache.get(("to review", asked), lambda: self._to_review(asked))
+
+    async def correct(self, asked: AskedCorrection, by: str) -> Corrected:
+        """Writes what `by` says of a label. Raises `UnknownEvent` too."""
+        return await self._feedback.add(asked, by)
 
     async def letters(self) -> Answer[models.Letters]:
         """The latest dead letters, without their bytes."""
@@ -101,11 +150,12 @@ class Figures:
     async def _overview(self, asked: AskedWindow) -> models.Overview:
         window = await self.window(asked)
         both = Window(window.before.first, window.last)
-        now, before, days, aspects = await self._all(
+        now, before, days, aspects, by_product = await self.reader.all(
             statements.totals(window),
             statements.totals(window.before),
             statements.daily(both),
             statements.aspects(window),
+            statements.aspects_of_products(window),
         )
         products, earlier = [rows.product(row) for row in now], [rows.product(row) for row in before]
         return models.Overview(
@@ -116,6 +166,7 @@ class Figures:
             days=rows.every_day(both, days),
             products=products,
             movers=[rows.mover_row(mover) for mover in rows.changes(products, earlier)],
+            emerging=emerging(by_product),
             aspects=[rows.aspect(row) for row in aspects],
         )
 
@@ -125,11 +176,9 @@ class Figures:
         return models.Products(window=rows.days(window), products=[rows.product(row) for row in found])
 
     async def _product(self, product: str, asked: AskedWindow) -> models.ProductDetail:
-        if (await self._latest_day(product)).value.last is None:
-            raise UnknownProduct("there is no text of this product; see /api/v1/choices for those that there are")
-        window = await self.window(asked, product)
+        window = await self._window_of(product, asked)
         both = Window(window.before.first, window.last)
-        now, before, days = await self._all(
+        now, before, days = await self.reader.all(
             statements.totals(window, product),
             statements.totals(window.before, product),
             statements.daily(both, product),
@@ -148,12 +197,27 @@ class Figures:
             issues=(await self._issues(product, 5)).issues,
         )
 
+    async def _comparison(self, asked: AskedComparison) -> models.Comparison:
+        window = await self._window_of(asked.product, asked)
+        if asked.other is None:
+            return await compared(self.reader, (asked.product, window), (asked.product, window.before))
+        await self._window_of(asked.other, asked)
+        return await compared(self.reader, (asked.product, window), (asked.other, window))
+
+    async def _window_of(self, product: str, asked: AskedWindow) -> Window:
+        """The days that are meant. Raises `UnknownProduct`."""
+        if (await self._latest_day(product)).value.last is None:
+            raise UnknownProduct("there is no text of this product; see /api/v1/choices for those that there are")
+        return await self.window(asked, product)
+
     async def _aspects(self, asked: ProductWindow) -> models.Aspects:
         window = await self.window(asked, asked.product)
         return models.Aspects(window=rows.days(window), aspects=await self._aspect_changes(window, asked.product))
 
     async def _aspect_changes(self, window: Window, product: str | None) -> list[models.AspectChange]:
-        now, before = await self._all(statements.aspects(window, product), statements.aspects(window.before, product))
+        now, before = await self.reader.all(
+            statements.aspects(window, product), statements.aspects(window.before, product)
+        )
         earlier = {row[0]: rows.mix(row[1:]) for row in before}
         nothing = models.Mix(texts=0, negative=0, neutral=0, positive=0)
         return [
@@ -185,6 +249,12 @@ class Figures:
         ((count, latest_ms),) = await self.reader.rows(statements.count_texts(asked))
         return models.TextCount(count=count, latest=rows.moment(latest_ms) if count else None)
 
+    async def _digests(self, asked: AskedDigests) -> Digests:
+        return Digests(digests=[digest(row) for row in await self.reader.rows(digests.latest(asked))])
+
+    async def _sources(self, asked: AskedSources) -> models.Texts:
+        return models.Texts(texts=[rows.text(row) for row in await self.reader.rows(digests.sources(asked))], next=None)
+
     async def _choices(self) -> models.Choices:
         ((products, sources, languages),) = await self.reader.rows(statements.choices())
         return models.Choices(
@@ -198,12 +268,12 @@ class Figures:
     async def _health(self) -> models.HealthFigures:
         window = await self.window(AskedWindow(days=HEALTH_DAYS))
         workers = asyncio.create_task(read_workers(self._metrics))
-        moments, minutes, reasons, packs, certainty = await self._all(
-            statements.latest(),
-            statements.throughput(THROUGHPUT_MINUTES),
-            statements.dead_letter_reasons(),
-            statements.packs(window),
-            statements.certainty(window),
+        moments, minutes, reasons, packs, certainty = await self.reader.all(
+            quality_statements.latest(),
+            quality_statements.throughput(THROUGHPUT_MINUTES),
+            quality_statements.dead_letter_reasons(),
+            quality_statements.packs(window),
+            quality_statements.certainty(window),
         )
         now_ms, latest_ms, texts = moments[0]
         return models.HealthFigures(
@@ -221,8 +291,17 @@ class Figures:
             ],
         )
 
+    async def _drift(self) -> Drift:
+        window = await self.window(AskedWindow(days=HEALTH_DAYS + WEEK_DAYS + REFERENCE_DAYS))
+        return drift(await self.reader.rows(quality_statements.judgements(window)), window.last, HEALTH_DAYS)
+
+    async def _to_review(self, asked: AskedReview) -> ToReview:
+        window = await self.window(asked, asked.product)
+        found = await self.reader.rows(quality_statements.to_review(window, asked.product, asked.limit))
+        return ToReview(texts=[rows.text(row) for row in found])
+
     async def _letters(self) -> models.Letters:
-        found = await self.reader.rows(statements.dead_letters(LETTERS))
+        found = await self.reader.rows(quality_statements.dead_letters(LETTERS))
         names = list(models.Letter.model_fields)
         return models.Letters(
             letters=[models.Letter(**dict(zip(names, [*row[:-1], rows.moment(row[-1])], strict=True))) for row in found]
@@ -230,11 +309,7 @@ class Figures:
 
     async def _latest_day(self, product: str | None) -> Answer[models.LatestDay]:
         async def ask() -> models.LatestDay:
-            ((_, last, days),) = await self.reader.rows(statements.days_with_texts(product))
+            ((last, days),) = await self.reader.rows(statements.latest_day(product))
             return models.LatestDay(last=last if days else None)
 
         return await self._cache.get(("latest day", product), ask)
-
-    async def _all(self, *asked: statements.Statement) -> Sequence[Sequence[Sequence[Any]]]:
-        """The rows of every statement, in order; they run beside one another."""
-        return await asyncio.gather(*(self.reader.rows(statement) for statement in asked))

@@ -8,12 +8,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboards.problems import problem
-from dashboards.tokens import COOKIE, Doorman, Role
+from dashboards.tokens import ANYBODY, COOKIE, Caller, Doorman
 from workers.errors import UsageError
 from workers.settings import DashboardSettings
 
 NEEDS_NO_TOKEN = ("/healthz", "/sign-in", "/favicon.ico", "/_nicegui/", "/assets/")
 PAGES = "text/html"
+CHANGES_NOTHING = ("GET", "HEAD", "OPTIONS")
 
 # NiceGUI evaluates expressions that its own server sends and sets styles on elements; scripts run only with our nonce or
 # from here, and nothing can be sent elsewhere.
@@ -50,7 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Gate:
-    """An ASGI middleware around everything, web sockets included. Puts the caller's `Role` into `scope["role"]`."""
+    """An ASGI middleware around everything, web sockets included. `scope["caller"]` is who asks: a `Caller`, or None."""
 
     def __init__(self, app: ASGIApp, settings: DashboardSettings, doorman: Doorman) -> None:
         self._app, self._settings, self._doorman = app, settings, doorman
@@ -62,14 +63,19 @@ class Gate:
         headers = Headers(scope=scope)
         nonce = secrets.token_urlsafe(16)
         guarded = _with_headers(send, scope, nonce)
-        if not self._knows(headers.get("host", "")) or _from_elsewhere(scope, headers):
+        if not self._knows(headers.get("host", "")):
             await _refuse(
                 scope, receive, guarded, 421, "Unknown host", "set VOXPOP_DASHBOARD__ALLOWED_HOSTS to this name"
             )
             return
-        role = self._role(headers)
-        scope["role"], scope["nonce"] = role, nonce
-        if role is None and not scope["path"].startswith(NEEDS_NO_TOKEN):
+        if _from_elsewhere(scope, headers):
+            await _refuse(
+                scope, receive, guarded, 403, "Asked by another site", "open the dashboard's own page instead"
+            )
+            return
+        caller = self._caller(headers)
+        scope["caller"], scope["nonce"] = caller, nonce
+        if caller is None and not scope["path"].startswith(NEEDS_NO_TOKEN):
             if scope["type"] == "http" and PAGES in headers.get("accept", "") and not scope["path"].startswith("/api/"):
                 await _redirect(guarded, "/sign-in")
                 return
@@ -84,9 +90,9 @@ class Gate:
         name = name.strip("[]").lower()
         return "*" in allowed or is_loopback(name) or name in {self._settings.host.lower(), *map(str.lower, allowed)}
 
-    def _role(self, headers: Headers) -> Role | None:
+    def _caller(self, headers: Headers) -> Caller | None:
         if self._doorman.open:
-            return Role.ADMIN
+            return ANYBODY
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._doorman.by_token(token.strip())
@@ -98,9 +104,13 @@ class Gate:
 
 
 def _from_elsewhere(scope: Scope, headers: Headers) -> bool:
-    """Browsers name the page that opens a web socket, and let any page open one."""
+    """Browsers let any page open a web socket or send a form, and name the page that does: a cookie alone proves nothing."""
+    if scope["type"] == "http" and scope["method"] in CHANGES_NOTHING:
+        return False
     origin = headers.get("origin")
-    return scope["type"] == "websocket" and origin is not None and origin.split("://", 1)[-1] != headers.get("host")
+    if origin is not None and origin.split("://", 1)[-1] != headers.get("host"):
+        return True
+    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
 
 def _with_headers(send: Send, scope: Scope, nonce: str) -> Send:

@@ -8,18 +8,20 @@ from dashboards.movers import Evidence
 from schemas.insights import SentimentLabel
 
 
-class _Answer(BaseModel):
+class ApiModel(BaseModel):
+    """What an answer is made of."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Days(_Answer):
+class Days(ApiModel):
     """A window of whole days in UTC, both included."""
 
     first: date
     last: date
 
 
-class Mix(_Answer):
+class Mix(ApiModel):
     """How many there are, and their sentiment."""
 
     texts: int
@@ -63,7 +65,7 @@ class AspectChange(AspectMix):
     before: Mix = Field(description="The same in the window before.")
 
 
-class Issue(_Answer):
+class Issue(ApiModel):
     """What a product's customers complain of, in its latest seven days of data."""
 
     product: str
@@ -76,8 +78,17 @@ class Issue(_Answer):
     last_seen: datetime
 
 
-class MoverRow(_Answer):
-    """How a product's negative share changed from the window before, and what a two-proportion z-test makes of it."""
+class Tested(ApiModel):
+    """What a two-proportion z-test makes of a difference."""
+
+    z: float | None = Field(description="Null when there are too few texts for the test.")
+    p: float | None
+    q: float | None = Field(description="p corrected for the comparisons of the same list (Benjamini–Hochberg).")
+    evidence: Evidence = Field(description="strong: q < 0.01, likely: q < 0.05, chance, too_few.")
+
+
+class MoverRow(Tested):
+    """How a product's negative share changed from the window before."""
 
     product: str
     texts: int
@@ -85,12 +96,22 @@ class MoverRow(_Answer):
     texts_before: int
     negative_before: int
     difference: float = Field(description="Of the negative shares, −1…1.")
-    z: float | None = Field(description="Null when there are too few texts for the test.")
-    p: float | None
-    evidence: Evidence = Field(description="strong: p < 0.01, likely: p < 0.05, chance, too_few.")
 
 
-class Overview(_Answer):
+class EmergingAspect(Tested):
+    """An aspect that takes a larger share of its product's mentions than in the window before, beyond chance."""
+
+    product: str
+    aspect: str
+    mentions: int
+    negative: int
+    of: int = Field(description="All mentions of the product.")
+    mentions_before: int
+    of_before: int
+    difference: float = Field(description="Of the shares of mentions, 0…1.")
+
+
+class Overview(ApiModel):
     window: Days
     before: Days
     totals: Totals
@@ -98,15 +119,16 @@ class Overview(_Answer):
     days: list[Day] = Field(description="Every day of the window before and of the window, empty ones too.")
     products: list[ProductTotals]
     movers: list[MoverRow]
+    emerging: list[EmergingAspect] = Field(description="The surest first, then the largest growth.")
     aspects: list[AspectMix]
 
 
-class Products(_Answer):
+class Products(ApiModel):
     window: Days
     products: list[ProductTotals]
 
 
-class ProductDetail(_Answer):
+class ProductDetail(ApiModel):
     product: str
     window: Days
     before: Days
@@ -118,21 +140,48 @@ class ProductDetail(_Answer):
     issues: list[Issue]
 
 
-class Aspects(_Answer):
+class Side(ApiModel):
+    """One of two that are compared."""
+
+    product: str
+    window: Days
+    totals: Totals
+    days: list[Day]
+
+
+class AspectComparison(Tested):
+    """`difference` of the negative shares of an aspect's mentions, here minus there; null when one side has none."""
+
+    aspect: str
+    here: Mix
+    there: Mix
+    difference: float | None
+
+
+class Comparison(Tested):
+    """A product beside another in the same days, or beside itself in the days before."""
+
+    here: Side
+    there: Side
+    difference: float | None = Field(description="Of the negative shares, here minus there.")
+    aspects: list[AspectComparison] = Field(description="Most mentioned first; tested together.")
+
+
+class Aspects(ApiModel):
     window: Days
     aspects: list[AspectChange]
 
 
-class Trend(_Answer):
+class Trend(ApiModel):
     window: Days
     days: list[Day]
 
 
-class Issues(_Answer):
+class Issues(ApiModel):
     issues: list[Issue]
 
 
-class Mention(_Answer):
+class Mention(ApiModel):
     """`start` and `end`: half-open, in characters of the text."""
 
     aspect: str
@@ -142,7 +191,7 @@ class Mention(_Answer):
     end: int
 
 
-class Text(_Answer):
+class Text(ApiModel):
     event_time: datetime
     ingested_at: datetime
     topic: str
@@ -169,17 +218,17 @@ class Text(_Answer):
     route: str
 
 
-class Texts(_Answer):
+class Texts(ApiModel):
     texts: list[Text]
     next: str | None = Field(description="The `cursor` of the next page; null on the last one.")
 
 
-class TextCount(_Answer):
+class TextCount(ApiModel):
     count: int
     latest: datetime | None = Field(description="When the latest of them came in.")
 
 
-class Choices(_Answer):
+class Choices(ApiModel):
     """What there is to choose from."""
 
     products: list[str]
@@ -189,25 +238,25 @@ class Choices(_Answer):
     intents: list[str]
 
 
-class Minute(_Answer):
+class Minute(ApiModel):
     minute: datetime
     events: int
 
 
-class Reason(_Answer):
+class Reason(ApiModel):
     reason: str
     letters: int
     latest: datetime
 
 
-class PackInUse(_Answer):
+class PackInUse(ApiModel):
     pack: str
     version: str
     texts: int
     latest: datetime
 
 
-class Certainty(_Answer):
+class Certainty(ApiModel):
     """How sure the model was of a day's texts. Abstention: no emotion was sure enough to be named."""
 
     day: date
@@ -217,7 +266,7 @@ class Certainty(_Answer):
     no_emotion: int
 
 
-class WorkerFigures(_Answer):
+class WorkerFigures(ApiModel):
     """Of the workers whose metrics answered, together."""
 
     asked: int
@@ -227,7 +276,7 @@ class WorkerFigures(_Answer):
     latency_p95_s: float | None
 
 
-class HealthFigures(_Answer):
+class HealthFigures(ApiModel):
     now: datetime = Field(description="By ClickHouse's clock, to the minute.")
     latest: datetime | None = Field(description="When the latest event came in.")
     texts: int
@@ -239,7 +288,7 @@ class HealthFigures(_Answer):
     certainty: list[Certainty]
 
 
-class Letter(_Answer):
+class Letter(ApiModel):
     topic: str
     partition: int
     offset: int
@@ -248,11 +297,11 @@ class Letter(_Answer):
     failed_at: datetime
 
 
-class Letters(_Answer):
+class Letters(ApiModel):
     letters: list[Letter]
 
 
-class LatestDay(_Answer):
+class LatestDay(ApiModel):
     """The latest day with texts; None when there is none."""
 
     last: date | None

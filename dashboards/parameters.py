@@ -25,7 +25,9 @@ Phrase = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_wit
 Day = Annotated[date, Field(ge=date(1970, 1, 1), le=date(2149, 6, 6))]  # what ClickHouse's Date holds
 
 
-class _Asked(BaseModel):
+class Asked(BaseModel):
+    """What an address may be asked with: nothing that it does not name."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
@@ -50,7 +52,7 @@ class Window:
         return [self.first + timedelta(days=number) for number in range(self.days)]
 
 
-class AskedWindow(_Asked):
+class AskedWindow(Asked):
     """Either `days` up to the latest day that has texts, or `from` and `to`."""
 
     days: int | None = Field(
@@ -89,6 +91,13 @@ class ProductWindow(AskedWindow):
     product: Word | None = Field(default=None, description="Only this product.")
 
 
+class AskedComparison(AskedWindow):
+    """Without `with`: the product's own days before."""
+
+    product: Word
+    other: Word | None = Field(default=None, alias="with", description="Another product, in the same days.")
+
+
 class AskedTrend(ProductWindow):
     """The days of everything, of a product, or of one aspect; sources and languages are told apart for texts only."""
 
@@ -103,12 +112,12 @@ class AskedTrend(ProductWindow):
         return self
 
 
-class AskedIssues(_Asked):
+class AskedIssues(Asked):
     product: Word | None = Field(default=None, description="Only this product.")
     limit: int = Field(default=20, ge=1, le=200)
 
 
-class TextFilter(_Asked):
+class TextFilter(Asked):
     """Which texts. Everything that is set must hold."""
 
     product: Word | None = None

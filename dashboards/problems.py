@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from dashboards.clickhouse import Busy
+from dashboards.feedback import UnknownEvent
 from dashboards.figures import UnknownProduct
 from dashboards.models import Problem
 from dashboards.paging import BadCursor
@@ -27,7 +28,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of `app` a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    for error in (StoreUnavailable, StoreRefused, UnknownProduct, BadCursor):
+    for error in (StoreUnavailable, StoreRefused, UnknownProduct, UnknownEvent, BadCursor):
         app.add_exception_handler(error, _known)
     app.add_exception_handler(Exception, _unknown)
 
@@ -55,6 +56,8 @@ def _http(_: Request, error: Exception) -> Response:
 def _known(request: Request, error: Exception) -> Response:
     if isinstance(error, UnknownProduct):
         return problem(404, "Unknown product", str(error))
+    if isinstance(error, UnknownEvent):
+        return problem(404, "Unknown text", str(error))
     if isinstance(error, BadCursor):
         return problem(422, "Wrong parameter", f"cursor: {error}")
     if isinstance(error, Busy):

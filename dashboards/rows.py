@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from dashboards import models
-from dashboards.movers import Counts, Mover, movers
+from dashboards.movers import Change, Counts, Mover, movers
 from dashboards.paging import Key
 from dashboards.parameters import Window
 
@@ -83,10 +83,18 @@ def mover_row(mover: Mover) -> models.MoverRow:
         texts_before=mover.before.texts,
         negative_before=mover.before.negative,
         difference=round(change.difference or 0.0, 4),
-        z=None if change.z is None else round(change.z, 3),
-        p=None if change.p is None else float(f"{change.p:.3g}"),
-        evidence=change.evidence,
+        **tested(change),
     )
+
+
+def tested(change: Change) -> dict[str, Any]:
+    """The fields of `models.Tested`, rounded."""
+    return {
+        "z": None if change.z is None else round(change.z, 3),
+        "p": None if change.p is None else float(f"{change.p:.3g}"),
+        "q": None if change.q is None else float(f"{change.q:.3g}"),
+        "evidence": change.evidence,
+    }
 
 
 def summed(products: Iterable[models.ProductTotals]) -> models.Totals:

@@ -1,6 +1,7 @@
 """Every statement that the dashboard runs. Fragments are chosen, never made, by what is asked; values are bound parameters.
 
-Figures come from the views and the aggregates; `insights` itself is read for texts, and for how sure the model was.
+Figures come from the aggregates, and from the view of issues; `insights` itself is read for texts. The other views sum up
+every day before they know which are asked for.
 """
 
 from collections.abc import Mapping
@@ -35,10 +36,13 @@ _HOURS = "toDate(hour) BETWEEN {first:Date} AND {last:Date}"
 _TIMES = "toDate(event_time) BETWEEN {first:Date} AND {last:Date}"
 
 
-def days_with_texts(product: str | None) -> Statement:
-    """One row: the first and the latest day, and how many days there are."""
-    where = _where(_PRODUCT if product else "")
-    return Statement(f"SELECT min(day), max(day), count() FROM v_product_daily{where}", {"product": product})  # noqa: S608
+def latest_day(product: str | None) -> Statement:
+    """One row: the latest day with texts, and on how many days there are some."""
+    if product:
+        days = f"SELECT toDate(hour) AS day FROM sentiment_hourly AS s WHERE {_PRODUCT} GROUP BY day HAVING sum(s.texts) > 0"  # noqa: S608
+    else:
+        days = "SELECT day FROM judgements_daily AS j GROUP BY day HAVING sum(j.texts) > 0"
+    return Statement(f"SELECT max(day), count() FROM ({days})", {"product": product})  # noqa: S608
 
 
 def totals(window: Window, product: str | None = None) -> Statement:
@@ -54,16 +58,17 @@ def totals(window: Window, product: str | None = None) -> Statement:
 
 def daily(window: Window, product: str | None = None) -> Statement:
     """A row per day: (day, texts, negative, neutral, positive, mean score)."""
-    where = _where(_DAYS, _PRODUCT if product else "")
+    if product:
+        return daily_by_origin(window, product, None, None)
     sql = (
-        "SELECT day, sum(v.volume) AS texts, sum(v.negative), sum(v.neutral), sum(v.positive),"  # noqa: S608
-        f" sum(v.mean_score * v.volume) / texts FROM v_product_daily AS v{where} GROUP BY day ORDER BY day"
+        "SELECT day, sum(j.texts) AS volume, sum(j.negative), sum(j.neutral), sum(j.positive),"  # noqa: S608
+        f" sum(j.score_sum) / volume FROM judgements_daily AS j WHERE {_DAYS} GROUP BY day HAVING volume > 0 ORDER BY day"
     )
-    return Statement(sql, _in(window) | {"product": product})
+    return Statement(sql, _in(window))
 
 
 def daily_by_origin(window: Window, product: str | None, source: str | None, language: str | None) -> Statement:
-    """The same of one source, language or both: the view does not tell them apart, its aggregate does."""
+    """The same of one product, source or language, or several of them."""
     where = _where(
         _HOURS,
         _PRODUCT if product else "",
@@ -81,18 +86,28 @@ def aspects(window: Window, product: str | None = None) -> Statement:
     """A row per aspect: (aspect, mentions, negative, neutral, positive), most mentioned first."""
     where = _where(_DAYS, _PRODUCT if product else "")
     sql = (
-        "SELECT aspect, sum(v.mentions) AS said, sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
-        f" FROM v_aspect_trends AS v{where} GROUP BY aspect ORDER BY said DESC, aspect"
+        "SELECT aspect, sum(a.mentions) AS said, sum(a.negative), sum(a.neutral), sum(a.positive)"  # noqa: S608
+        f" FROM aspects_daily AS a{where} GROUP BY aspect HAVING said > 0 ORDER BY said DESC, aspect"
     )
     return Statement(sql, _in(window) | {"product": product})
+
+
+def aspects_of_products(window: Window) -> Statement:
+    """A row per product and aspect: (product, aspect, mentions, negative, mentions in the window before)."""
+    sql = (
+        "SELECT product, aspect, sumIf(a.mentions, day >= {first:Date}) AS said,"
+        " sumIf(a.negative, day >= {first:Date}), sumIf(a.mentions, day < {first:Date}) AS before FROM aspects_daily AS a"
+        " WHERE day BETWEEN {before:Date} AND {last:Date} GROUP BY product, aspect HAVING said > 0 OR before > 0"
+    )
+    return Statement(sql, _in(window) | {"before": window.before.first.isoformat()})
 
 
 def aspect_daily(window: Window, aspect: str, product: str | None = None) -> Statement:
     """A row per day: (day, mentions, negative, neutral, positive) of one aspect."""
     where = _where(_DAYS, "aspect = {aspect:String}", _PRODUCT if product else "")
     sql = (
-        "SELECT day, sum(v.mentions), sum(v.negative), sum(v.neutral), sum(v.positive)"  # noqa: S608
-        f" FROM v_aspect_trends AS v{where} GROUP BY day ORDER BY day"
+        "SELECT day, sum(a.mentions) AS said, sum(a.negative), sum(a.neutral), sum(a.positive)"  # noqa: S608
+        f" FROM aspects_daily AS a{where} GROUP BY day HAVING said > 0 ORDER BY day"
     )
     return Statement(sql, _in(window) | {"aspect": aspect, "product": product})
 
@@ -140,6 +155,30 @@ def texts(asked: TextFilter, limit: int, after: Key | None = None) -> Statement:
     return Statement(sql, parameters | {"limit": limit})
 
 
+# What a file of texts holds: typed, and named as in the API.
+FILE_COLUMNS = (
+    "event_time", "product", "source", "kind", "language", "toString(sentiment) AS sentiment_",
+    "sentiment_confidence AS confidence", "sentiment_score AS score", "rating", "title", "text",
+    "CAST(arrayMap((a, s, c, b, e) -> (a, toString(s), c, b, e, substringUTF8(text, b + 1, e - b)),"
+    " `aspects.aspect`, `aspects.sentiment`, `aspects.confidence`, `aspects.start`, `aspects.end`)"
+    " AS Array(Tuple(aspect String, sentiment String, confidence Float32, start UInt32, end UInt32, evidence String)))"
+    " AS aspects_",
+    "intents", "emotion", "urgency", "flags", "event_id", "topic", "partition", "offset", "pack", "pack_version",
+    "ingested_at",
+)  # fmt: skip
+
+
+def texts_for_file(asked: TextFilter, limit: int) -> Statement:
+    """The newest `limit` texts, newest first, as columns of a file: no cell is put together of several values."""
+    conditions, parameters = _chosen(asked)
+    columns = ", ".join(FILE_COLUMNS)
+    sql = (
+        "SELECT * EXCEPT (sentiment_, aspects_), sentiment_ AS sentiment, aspects_ AS aspects FROM"  # noqa: S608
+        f" (SELECT {columns} FROM insights{_where(*conditions)} ORDER BY {_ORDER} LIMIT {{limit:UInt32}})"
+    )
+    return Statement(sql, parameters | {"limit": limit})
+
+
 def count_texts(asked: TextFilter) -> Statement:
     """One row: how many texts there are, and when the latest of them came in (milliseconds since 1970)."""
     conditions, parameters = _chosen(asked)
@@ -171,59 +210,3 @@ _TEXT_CONDITIONS = {
     "last": "toDate(event_time) <= {last:Date}",
     "q": ("(positionCaseInsensitiveUTF8(text, {q:String}) > 0 OR positionCaseInsensitiveUTF8(title, {q:String}) > 0)"),
 }
-
-
-def throughput(minutes: int) -> Statement:
-    """A row per minute of the last `minutes` in which events came in: (milliseconds since 1970, events). An event that was
-    judged again has several lines of the same position."""
-    sql = (
-        "SELECT toInt64(toUnixTimestamp(toStartOfMinute(ingested_at))) * 1000 AS minute_ms,"
-        " uniqExact(topic, topic_id, partition, offset) FROM event_keys"
-        " WHERE ingested_at >= toStartOfMinute(now() - toIntervalMinute({minutes:UInt32})) GROUP BY minute_ms ORDER BY 1"
-    )
-    return Statement(sql, {"minutes": minutes})
-
-
-def latest() -> Statement:
-    """One row: now and when the latest event came in, in milliseconds since 1970 by ClickHouse's clock, and all events."""
-    sql = (
-        "SELECT toUnixTimestamp64Milli(now64(3)), toUnixTimestamp64Milli(max(ingested_at)),"
-        " (SELECT sum(volume) FROM v_product_daily) FROM event_keys"
-    )
-    return Statement(sql, {})
-
-
-def dead_letter_reasons() -> Statement:
-    """A row per reason: (reason, how many, the latest in milliseconds since 1970). No bytes."""
-    sql = (
-        "SELECT reason, count() AS letters, toUnixTimestamp64Milli(max(failed_at)) FROM dead_letters"
-        " GROUP BY reason ORDER BY letters DESC, reason"
-    )
-    return Statement(sql, {})
-
-
-def dead_letters(limit: int) -> Statement:
-    """The latest: (topic, partition, offset, reason, sentence, milliseconds since 1970). Never key, value or headers."""
-    sql = (
-        "SELECT topic, partition, offset, reason, sentence, toUnixTimestamp64Milli(failed_at) FROM dead_letters"
-        " ORDER BY failed_at DESC, topic, partition, offset LIMIT {limit:UInt32}"
-    )
-    return Statement(sql, {"limit": limit})
-
-
-def packs(window: Window) -> Statement:
-    """A row per pack and version: (pack, version, texts, latest text's arrival in milliseconds since 1970)."""
-    sql = (
-        "SELECT pack, pack_version, count() AS texts, toUnixTimestamp64Milli(max(ingested_at)) AS latest_ms FROM v_recent"  # noqa: S608
-        f" WHERE {_TIMES} GROUP BY pack, pack_version ORDER BY latest_ms DESC, pack, pack_version"
-    )
-    return Statement(sql, _in(window))
-
-
-def certainty(window: Window) -> Statement:
-    """A row per day: (day, texts, mean confidence, texts judged unsure, texts without an emotion sure enough)."""
-    sql = (
-        "SELECT toDate(event_time) AS day, count(), avg(sentiment_confidence), countIf(has(flags, 'unsure')),"  # noqa: S608
-        f" countIf(emotion = '') FROM insights WHERE {_TIMES} GROUP BY day ORDER BY day"
-    )
-    return Statement(sql, _in(window))

@@ -5,6 +5,7 @@ import hmac
 import time
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from workers.settings import DashboardTokens
 
@@ -20,11 +21,21 @@ class Role(IntEnum):
     ADMIN = 3
 
 
+class Caller(NamedTuple):
+    """Who asks: what they may do, and a name that tells them from others without telling their token."""
+
+    role: Role
+    name: str
+
+
+ANYBODY = Caller(Role.ADMIN, "local")
+
+
 @dataclass(frozen=True, slots=True)
 class _Token:
     secret: bytes
     fingerprint: str
-    role: Role
+    caller: Caller
 
 
 class Doorman:
@@ -32,13 +43,17 @@ class Doorman:
 
     def __init__(self, tokens: DashboardTokens) -> None:
         self._tokens = [
-            _Token(secret := value.get_secret_value().encode(), hashlib.sha256(secret).hexdigest()[:16], role)
+            _Token(
+                secret := value.get_secret_value().encode(),
+                hashlib.sha256(secret).hexdigest()[:16],
+                Caller(role, f"{role.name.lower()}-{place}"),
+            )
             for role, values in (
                 (Role.VIEWER, tokens.viewer),
                 (Role.ANALYST, tokens.analyst),
                 (Role.ADMIN, tokens.admin),
             )
-            for value in values
+            for place, value in enumerate(values, 1)
         ]
 
     @property
@@ -46,9 +61,9 @@ class Doorman:
         """Whether no token is needed."""
         return not self._tokens
 
-    def by_token(self, given: str) -> Role | None:
-        """The role of a token; None for a wrong one. Every token is compared, in the same time."""
-        matches = [token.role for token in self._tokens if hmac.compare_digest(token.secret, given.encode())]
+    def by_token(self, given: str) -> Caller | None:
+        """Whose token it is; None for a wrong one. Every token is compared, in the same time."""
+        matches = [token.caller for token in self._tokens if hmac.compare_digest(token.secret, given.encode())]
         return max(matches, default=None)
 
     def session(self, given: str) -> str | None:
@@ -59,14 +74,14 @@ class Doorman:
                 return f"{token.fingerprint}.{until}.{_signature(token, until)}"
         return None
 
-    def by_session(self, cookie: str) -> Role | None:
-        """The role of a cookie that `session` gave; None when it is forged, too old, or its token is gone."""
+    def by_session(self, cookie: str) -> Caller | None:
+        """Whose cookie it is that `session` gave; None when it is forged, too old, or its token is gone."""
         fingerprint, _, rest = cookie.partition(".")
         until, _, signature = rest.partition(".")
         if not (until.isascii() and until.isdigit() and len(until) <= 12) or int(until) < time.time():
             return None
         matches = [
-            token.role
+            token.caller
             for token in self._tokens
             if token.fingerprint == fingerprint and hmac.compare_digest(_signature(token, int(until)), signature)
         ]

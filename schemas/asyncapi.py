@@ -8,13 +8,16 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from schemas.alerts import Alert, AlertKind, AlertStatus, Example, Signal
 from schemas.events import MAX_MESSAGE_BYTES, Event, Reason
 from schemas.insights import AspectMention, Evidence, Insight, Method, Sentiment
 
 VERSION = "0.1.0"  # the package's own
 REVIEWS, SOCIAL, INSIGHTS, DEAD_LETTERS = "voxpop.reviews", "voxpop.social", "voxpop.insights", "voxpop.deadletters"
+ALERTS = "voxpop.alerts"
 PARTITIONS = 4
 ENVELOPE_BYTES = 262_144  # what an insight or a dead letter may hold beyond the message it was made from
+ALERT_FILE = "alert.json"
 EVENT_FILE, INSIGHT_FILE, DEAD_LETTER_HEADERS_FILE = "event.json", "insight.json", "dead_letter_headers.json"
 
 _BINDING = "0.5.0"
@@ -44,6 +47,9 @@ def asyncapi_document() -> dict[str, Any]:
             "reviews": _channel(REVIEWS, "event", "Reviews, as producers write them.", MAX_MESSAGE_BYTES),
             "social": _channel(SOCIAL, "event", "Social posts, as producers write them.", MAX_MESSAGE_BYTES),
             "insights": _channel(INSIGHTS, "insight", "One insight for each valid event.", _ENVELOPED),
+            "alerts": _channel(
+                ALERTS, "alert", "Unusual moments of a product, revision by revision.", MAX_MESSAGE_BYTES
+            ),
             "deadLetters": _channel(
                 DEAD_LETTERS, "deadLetter", "Messages that could not be used, and why.", _ENVELOPED
             ),
@@ -52,12 +58,14 @@ def asyncapi_document() -> dict[str, Any]:
             "receiveReviews": _operation("receive", "reviews", "event"),
             "receivePosts": _operation("receive", "social", "event"),
             "sendInsights": _operation("send", "insights", "insight"),
+            "sendAlerts": _operation("send", "alerts", "alert"),
             "sendDeadLetters": _operation("send", "deadLetters", "deadLetter"),
         },
         "components": {
             "messages": {
                 "event": _event_message(),
                 "insight": _insight_message(),
+                "alert": _alert_message(),
                 "deadLetter": _dead_letter_message(),
             }
         },
@@ -133,6 +141,18 @@ def _insight_message() -> dict[str, Any]:
     }
 
 
+def _alert_message() -> dict[str, Any]:
+    return {
+        "name": "alert",
+        "title": "What is unusual about a product",
+        "summary": "The highest revision of an alert_id counts; one may come twice. Ignore fields that you do not know.",
+        "contentType": "application/json",
+        "payload": {"$ref": f"./{ALERT_FILE}"},
+        "bindings": _keyed({"type": "string", "description": "The product."}),
+        "examples": [{"name": "alert", "payload": _example_alert().model_dump(mode="json")}],
+    }
+
+
 def _dead_letter_message() -> dict[str, Any]:
     return {
         "name": "deadLetter",
@@ -185,6 +205,30 @@ def _full_event() -> Event:
         language="en",
         url="https://shop.example/reviews/R-1840",
         metadata={"firmware": "2.1"},
+    )
+
+
+def _example_alert() -> Alert:
+    signal = Signal(
+        kind=AlertKind.NEGATIVE_SHARE,
+        observed=10,
+        texts=12,
+        expected=1.25,
+        p_value=0.0000091,
+        level=0.0015,
+        test="beta-binomial",
+    )
+    return Alert(
+        alert_id="a6f0c1d2e3b4958677869504",
+        revision=2,
+        status=AlertStatus.OPEN,
+        product=_PRODUCT,
+        kind=signal.kind,
+        severity="high",
+        window_start=datetime(2026, 11, 9, tzinfo=UTC),
+        window_end=datetime(2026, 11, 11, tzinfo=UTC),
+        signals=(signal,),
+        examples=(Example(source="web-shop", event_id="R-1840", quote=_TEXT),),
     )
 
 

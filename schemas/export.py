@@ -14,7 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel
 
-from schemas.asyncapi import DEAD_LETTER_HEADERS_FILE, EVENT_FILE, INSIGHT_FILE, asyncapi_document
+from schemas.alerts import Alert
+from schemas.asyncapi import ALERT_FILE, DEAD_LETTER_HEADERS_FILE, EVENT_FILE, INSIGHT_FILE, asyncapi_document
 from schemas.dead_letters import DeadLetterHeaders, DeadLetterRow
 from schemas.events import Event
 from schemas.insights import Insight
@@ -30,6 +31,7 @@ def json_schemas() -> dict[str, dict[str, Any]]:
     return {
         EVENT_FILE: _schema(Event, "validation"),
         INSIGHT_FILE: _open(_schema(Insight, "serialization")),
+        ALERT_FILE: _open(_schema(Alert, "serialization")),
         DEAD_LETTER_HEADERS_FILE: _schema(DeadLetterHeaders, "serialization"),
         "dead_letter_row.json": _schema(DeadLetterRow, "serialization"),
         "taxonomy.json": _schema(Taxonomy, "validation"),

@@ -194,7 +194,7 @@ def crash_after(settings: Settings, crashing: Block, step: str) -> None:
 def retract_what_never_was(settings: Settings, parts: int) -> None:
     """As many updates would do to the deduplication window of `retractions`; no aggregate is changed by them."""
     never: list[list[Any]] = [
-        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0]
+        ["filler", str(n), "", "", 0, n, "filler", "", month, None, "neutral", 0.0, 0.0, [], [], 0.0, "", [], "", "", 0]
         for n, month in enumerate(datetime(2010 + n // 12, 1 + n % 12, 1, tzinfo=UTC) for n in range(parts))
     ]
     with connect(settings.clickhouse) as client:
@@ -203,6 +203,12 @@ def retract_what_never_was(settings: Settings, parts: int) -> None:
         client.command(
             "INSERT INTO sentiment_hourly (hour, product, source, language, texts, neutral)"
             " SELECT hour, product, source, language, -texts, -neutral FROM sentiment_hourly WHERE product = 'filler'",
+            settings={"max_partitions_per_insert_block": 0},
+        )
+        client.command(
+            "INSERT INTO judgements_daily (day, language, pack, pack_version, band, texts, neutral, no_emotion)"
+            " SELECT day, language, pack, pack_version, band, -texts, -neutral, -no_emotion FROM judgements_daily"
+            " WHERE pack = ''",
             settings={"max_partitions_per_insert_block": 0},
         )
 

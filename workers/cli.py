@@ -27,8 +27,12 @@ packs_app = typer.Typer(
     help="The model packs: list, build, verify, show, copy, and their versions: promote, rollback.",
 )
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
+alerts_app = typer.Typer(help="Watch for what is unusual, and measure how well.")
+feedback_app = typer.Typer(no_args_is_help=True, help="The labels that people gave on the dashboard's page Review.")
 app.add_typer(packs_app, name="packs")
 app.add_typer(letters_app, name="deadletters")
+app.add_typer(alerts_app, name="alerts")
+app.add_typer(feedback_app, name="feedback")
 
 out = Console()
 err = Console(stderr=True)
@@ -248,6 +252,39 @@ def classify(
 
 
 @app.command()
+def summarize(
+    file: Annotated[str, typer.Argument(help="JSONL of {`id`, `reviews`: [...]}, .gz or not, or - for stdin.")],
+    generator: Annotated[
+        str | None,
+        typer.Option(help="A decoder pack that writes, e.g. smollm2-135m-instruct; none composes and quotes."),
+    ] = None,
+    words: Annotated[int, typer.Option(min=10, max=300, help="About so many words, at most.")] = 45,
+    as_json: AsJson = False,
+) -> None:
+    """Summarize groups of reviews in cited sentences: JSON lines in, one summary a line out, in the same order.
+
+    Example: echo '{"id": 1, "reviews": ["Great sound.", "The sound is great, but it is heavy."]}' | voxpop summarize -
+    """
+    from workers.commands.summarize import show_summaries
+
+    show_summaries(_settings(), file, generator, words, out, err, as_json=as_json or not out.is_terminal)
+
+
+@app.command()
+def digests(
+    once: Annotated[bool, typer.Option("--once", help="Write the digests that are missing, then end.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="With --once: at most so many, the newest windows.")] = None,
+) -> None:
+    """Write cited digests per product and day (or hour) of what ClickHouse holds, until stopped.
+
+    Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop digests --once
+    """
+    from workers.commands.digests import show_digests
+
+    show_digests(_settings(serving=not once), out, once=once, limit=limit)
+
+
+@app.command()
 def train(
     file: Annotated[Path, typer.Argument(help="CSV, TSV or JSONL of texts and labels, .gz or not; 20 to 20,000 rows.")],
     head: Annotated[
@@ -367,10 +404,16 @@ def chaos(
 def bench(
     parts: Annotated[
         list[str],
-        typer.Option("--part", help="engine, pipeline, protocol or plumbing. Repeatable; all of them if unset."),
+        typer.Option(
+            "--part", help="engine, pipeline, protocol, plumbing or screens. Repeatable; all of them if unset."
+        ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
     texts: Annotated[Path | None, typer.Option(help="A file of your own texts, one a line, plain or JSON.")] = None,
+    rows: Annotated[
+        int | None,
+        typer.Option(min=1_000, max=100_000_000, help="Insights generated for the screens; a million if unset."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine: the engine, the pipeline, the protocol's cost. Ratios of what runs side by side, in turn.
@@ -384,7 +427,7 @@ def bench(
 
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts), out, err, as_json=as_json)
+    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
 
 
 @app.command("eval")
@@ -422,6 +465,50 @@ def eval_command(
     columns = (text_column, label_column, language_column)
     request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit)
     show_eval(settings, request, html, out, err, as_json=as_json)
+
+
+@alerts_app.callback(invoke_without_command=True)
+def alerts(context: typer.Context) -> None:
+    """Watch the insights' topic until stopped, and tell what is unusual: topic, table, webhooks, e-mail.
+
+    SIGTERM or Ctrl-C ends it cleanly; SIGUSR1 tells it that nothing more is coming, for instance after a replay.
+
+    Example: VOXPOP_ALERTS__WEBHOOKS='["https://chat.example/hook"]' voxpop alerts
+    """
+    if context.invoked_subcommand:
+        return
+    from workers.alerts import run_alerts
+
+    run_alerts(_settings(serving=True))
+
+
+@alerts_app.command("replay")
+def alerts_replay(
+    file: Annotated[Path | None, typer.Argument(help="CSV, TSV or JSONL, .gz or not; or --sample.")] = None,
+    sample: Annotated[
+        bool, typer.Option("--sample", help="The sample stream, in which an incident is planted.")
+    ] = False,
+    columns: MapOption = [],  # noqa: B006
+    constants: SetOption = [],  # noqa: B006
+    time_format: TimeFormat = None,
+    shuffle: Annotated[int, typer.Option(min=0, max=1_000, help="Rounds with each text's day drawn by lot.")] = 0,
+    days: Annotated[int | None, typer.Option(min=8, max=3_650, help="Spread the shuffled texts over so many.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the lots.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """What alerts a file's texts would have led to; with --shuffle, how many come by chance and how late real ones are.
+
+    Needs no broker and no ClickHouse, and tells nobody.
+
+    Example: voxpop alerts replay tweets.csv --map airline=product --shuffle 20 --days 60
+    """
+    from workers.commands.alerts import ReplayRequest, show_replay
+    from workers.stream.files import RowMapping
+
+    if sample == (file is not None):
+        raise UsageError("give either a file or --sample: voxpop alerts replay --sample")
+    mapping = RowMapping.parse(columns, constants, time_format)
+    show_replay(_settings(), ReplayRequest(file, mapping, shuffle, days, seed), out, err, as_json=as_json)
 
 
 @packs_app.command("list")
@@ -547,6 +634,17 @@ def deadletters_replay(
     from workers.commands.deadletters import replay_letters
 
     replay_letters(_settings(), reason, out, dry_run=dry_run)
+
+
+@feedback_app.command("export")
+def feedback_export(
+    file: Annotated[Path, typer.Argument(help="The CSV to write: title, text (redacted), label.")],
+    head: Annotated[str, typer.Option(help="Whose labels.")] = "sentiment",
+) -> None:
+    """Write the texts with the labels that people gave them, for voxpop train. Example: voxpop feedback export mine.csv"""
+    from workers.commands.feedback import export_feedback
+
+    export_feedback(_settings(), file, head, out)
 
 
 if __name__ == "__main__":

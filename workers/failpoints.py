@@ -32,7 +32,11 @@ PAGE_FAILPOINTS = (
     "page-inserted",  # the new rows are in, beside the old ones
     "page-deleted",  # the old rows are gone, the page is there still
 )
-FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS
+DIGEST_FAILPOINTS = (
+    "digest-made",  # nothing of it is stored
+    "digest-stored",  # ClickHouse has answered
+)
+FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + DIGEST_FAILPOINTS
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

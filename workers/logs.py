@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-_LIBRARIES = ("kafka", "urllib3", "clickhouse_connect")
+_LIBRARIES = ("kafka", "urllib3", "clickhouse_connect", "faust", "aiokafka", "mode")
 
 
 def configure_logs(level: str, *, human: bool | None = None, libraries: bool = True) -> None:

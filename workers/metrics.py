@@ -24,4 +24,9 @@ LATENCY_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
 LAST_BLOCK_TIME = Gauge("voxpop_last_block_timestamp_seconds", "Unix time at which the latest block was written.")
+ALERT_TEXTS = Counter("voxpop_alert_texts_total", "Insights that alerts were watched for.")
+ALERT_LATE_TEXTS = Counter("voxpop_alert_late_texts_total", "Texts too old for any window that is still counted.")
+ALERTS = Counter("voxpop_alerts_total", "Revisions of alerts told.", ["kind", "status"])
+ALERT_HURRIES = Counter("voxpop_alert_hurries_total", "Times that SIGUSR1 had all waiting windows looked at.")
+NOTICES = Counter("voxpop_alert_notices_total", "Alerts told to webhooks and by e-mail.", ["channel", "outcome"])
 PACK_VERSION = Gauge("voxpop_pack_version", "1 for the version of each pack that judges now.", ["pack", "version"])

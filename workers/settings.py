@@ -1,5 +1,6 @@
-"""Every setting, in one tree. Sources, strongest first: VOXPOP_… variables, then `voxpop.toml` (or the file that
-VOXPOP_CONFIG names). A nested setting's variable joins its path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
+"""Every setting, in one tree. Sources, strongest first: VOXPOP_… variables, then files of these names in the directory that
+VOXPOP_SECRETS_DIR names, then `voxpop.toml` (or the file that VOXPOP_CONFIG names). A nested setting's variable joins its
+path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
 """
 
 import json
@@ -11,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
+    NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
@@ -32,6 +34,7 @@ class KafkaSettings(_Section):
     topics: tuple[str, ...] = ("voxpop.reviews", "voxpop.social")
     insights_topic: str = "voxpop.insights"
     dead_letters_topic: str = "voxpop.deadletters"
+    alerts_topic: str = "voxpop.alerts"
     partitions: int = Field(default=4, ge=1, le=1000, description="Of a topic that has to be created.")
     replication_factor: int = Field(default=-1, description="-1 takes the broker's default.")
     session_timeout_ms: int = Field(default=45_000, ge=1_000)
@@ -41,6 +44,16 @@ class KafkaSettings(_Section):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _says_who_it_is(self) -> Self:
+        if self.security_protocol.startswith("SASL_"):
+            given = {name: getattr(self, name) for name in ("sasl_mechanism", "sasl_username", "sasl_password")}
+            if missing := [name for name, value in given.items() if not value]:
+                raise ValueError(f"the security protocol {self.security_protocol} needs {', '.join(missing)}")
+        elif self.sasl_mechanism:
+            raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
+        return self
 
 
 class ClickHouseSettings(_Section):
@@ -103,6 +116,9 @@ class ModelSettings(_Section):
         default=(), description="Other packs for some products or sources; the first that fits is taken."
     )
     replicas: int | None = Field(default=None, ge=1, description="One thread each; the CPUs at hand when unset.")
+    generator: str | None = Field(
+        default=None, description="A decoder pack that writes summaries; when unset they are composed and quoted."
+    )
     base_source: Literal["auto", "pypi", "hub"] = "auto"
     headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
 
@@ -116,11 +132,24 @@ class PrivacySettings(_Section):
     dead_letter_days: int = Field(default=14, ge=1, le=365)
 
 
+class DigestSettings(_Section):
+    windows: tuple[Literal["hour", "day"], ...] = Field(default=("day",), min_length=1)
+    min_texts: int = Field(default=5, ge=2, description="Windows of a product with fewer get no digest.")
+    sentences: int = Field(default=5, ge=2, le=10, description="At most.")
+    words: int = Field(default=60, ge=20, le=200, description="About so many, at most.")
+    lookback_days: int = Field(default=35, ge=1, le=3660, description="Before the newest event; older windows stay.")
+    poll_s: float = Field(default=10.0, gt=0, description="How often it looks for windows that have changed.")
+    refresh_s: float = Field(default=60.0, ge=0, description="A window's digest is made again at most so often.")
+    cpu_share: float = Field(default=0.25, gt=0, le=1, description="Of one core, at most: it rests after each digest.")
+
+
 class DashboardTokens(_Section):
     """Who may read what. Every secret is a value, never a key, so that no message about a wrong setting can show one."""
 
     viewer: tuple[SecretStr, ...] = Field(default=(), description="May read figures.")
-    analyst: tuple[SecretStr, ...] = Field(default=(), description="May also read and export texts.")
+    analyst: tuple[SecretStr, ...] = Field(
+        default=(), description="May also read and export texts, and correct labels."
+    )
     admin: tuple[SecretStr, ...] = Field(default=(), description="May also list dead letters (never their bytes).")
 
     @model_validator(mode="before")
@@ -152,9 +181,78 @@ class DashboardSettings(_Section):
     query_rows: int = Field(default=20_000, ge=1_000, description="The most rows that one query may give back.")
     query_rows_read: int = Field(default=1_000_000_000, ge=1_000_000, description="The most rows it may read.")
     export_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="The most texts in one export.")
+    feedback_username: str | None = Field(
+        default=None, description="Who writes what people correct, where `clickhouse.username` may only read."
+    )
+    feedback_password: SecretStr | None = None
     worker_metrics: tuple[str, ...] = Field(
         default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
     )
+
+
+class EmailSettings(_Section):
+    """Alerts by e-mail: sent when `to` names somebody."""
+
+    to: tuple[str, ...] = ()
+    sender: str = "voxpop@localhost"
+    host: str = "127.0.0.1"
+    port: int = Field(default=25, ge=1, le=65535)
+    security: Literal["none", "starttls", "tls"] = "none"
+    username: str | None = None
+    password: SecretStr | None = None
+
+
+class AlertSettings(_Section):
+    enabled: bool = Field(default=True, description="Whether `voxpop up` watches for alerts.")
+    group_id: str = Field(
+        default="voxpop-alerts", description="Its consumer group, and the name of its tables' topics."
+    )
+    window_hours: int = Field(default=24, ge=1, le=168, description="A part of a day, or whole days.")
+    history_days: int = Field(default=28, ge=7, le=366, description="The past that a window is compared with.")
+    min_windows: int = Field(
+        default=7, ge=3, le=366, description="A product with fewer windows behind it is only watched."
+    )
+    lateness_hours: int = Field(default=1, ge=0, le=168, description="How long a window waits for late texts.")
+    settle_s: int = Field(
+        default=30,
+        ge=1,
+        le=3600,
+        description="Old texts: a topic from which nothing comes for so long has no more of them.",
+    )
+    min_texts: int = Field(default=5, ge=1, description="Fewer are never an alert.")
+    campaign_texts: int = Field(default=5, ge=2, description="Fewer near-identical texts are never a campaign.")
+    false_alarms_per_day: float = Field(
+        default=0.1,
+        gt=0,
+        le=10,
+        description="At most so many are to be expected, over all products, if nothing changes.",
+    )
+    close_p: float = Field(default=0.05, gt=0, lt=1, description="An alert lasts while its p value is below this.")
+    webhooks: tuple[SecretStr, ...] = Field(default=(), description="http(s) addresses that get alerts as JSON.")
+    webhook_secret: SecretStr | None = Field(default=None, description="Signs what webhooks get (HMAC-SHA256).")
+    email: EmailSettings = EmailSettings()
+    notify_within_hours: int = Field(default=72, ge=1, description="Of older moments nobody is told: of a replay, say.")
+    notify_timeout_s: float = Field(default=10.0, gt=0, le=300)
+    notify_tries: int = Field(default=4, ge=1, le=20)
+    http_host: str = "127.0.0.1"
+    http_port: int | None = Field(
+        default=None, ge=0, le=65535, description="/metrics /healthz /readyz; 0 takes a free one."
+    )
+
+    @field_validator("webhooks")
+    @classmethod
+    def _are_addresses(cls, webhooks: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        if any(not webhook.get_secret_value().startswith(("http://", "https://")) for webhook in webhooks):
+            raise ValueError("a webhook is an address that begins with http:// or https://")
+        return webhooks
+
+    @model_validator(mode="after")
+    def _windows_fit(self) -> Self:
+        if 24 % self.window_hours and self.window_hours % 24:
+            raise ValueError("window_hours must divide a day, or be whole days")
+        if self.history_days * 24 < self.min_windows * max(24, self.window_hours):
+            raise ValueError("history_days is shorter than min_windows windows")
+        return self
 
 
 class Settings(BaseSettings):
@@ -170,8 +268,13 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     privacy: PrivacySettings = PrivacySettings()
     dashboard: DashboardSettings = DashboardSettings()
+    alerts: AlertSettings = AlertSettings()
+    digests: DigestSettings = DigestSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
+    packs: Path | None = Field(
+        default=None, description="Where packs lie, which may be read-only; `packs` in state_dir when unset."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @classmethod
@@ -183,12 +286,15 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Constructor, environment, then the TOML file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+        """Constructor, environment, secrets' files, then the TOML file."""
+        files = NestedSecretsSettingsSource(
+            file_secret_settings, secrets_dir=secrets_dir(), secrets_dir_missing="error"
+        )
+        return init_settings, env_settings, files, TomlConfigSettingsSource(settings_cls, config_file())
 
     @cached_property
     def packs_dir(self) -> Path:
-        return self.state_dir / "packs"
+        return self.packs or self.state_dir / "packs"
 
     @cached_property
     def cache_dir(self) -> Path:
@@ -233,10 +339,21 @@ def config_file() -> Path:
     return Path(os.environ.get("VOXPOP_CONFIG", "voxpop.toml"))
 
 
+def secrets_dir() -> Path | None:
+    """The directory whose files hold settings: its file VOXPOP_CLICKHOUSE__PASSWORD holds the password, for instance.
+
+    What Docker and Kubernetes mount for a secret is such a directory; names of any other kind in it are passed over.
+    """
+    named = os.environ.get("VOXPOP_SECRETS_DIR")
+    return Path(named) if named else None
+
+
 def load_settings() -> Settings:
     """The settings of this process. Raises `UsageError` that names the wrong one."""
     if "VOXPOP_CONFIG" in os.environ and not config_file().is_file():
         raise UsageError(f"VOXPOP_CONFIG names {config_file()}, which does not exist; correct it or unset it")
+    if (secrets := secrets_dir()) and not secrets.is_dir():
+        raise UsageError(f"VOXPOP_SECRETS_DIR names {secrets}, which is no directory; correct it or unset it")
     try:
         return Settings()
     except ValidationError as error:
@@ -248,6 +365,10 @@ def load_settings() -> Settings:
     except SettingsError as error:
         raise UsageError(
             f'a VOXPOP_ variable cannot be read ({error}); lists are JSON there: VOXPOP_KAFKA__TOPICS=\'["a", "b"]\''
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{error.filename} cannot be read ({error.strerror}); correct its owner or its mode"
         ) from error
     except ValueError as error:
         raise UsageError(f"settings cannot be read ({' '.join(str(error).split())}); see {config_file()}") from error

@@ -17,10 +17,12 @@ from workers.embedded.kafka import ApacheKafka
 from workers.embedded.process import ChildProcess, free_port
 from workers.errors import VoxpopError
 from workers.settings import Settings, as_environment, usable_cpus
+from workers.stack_alerts import StackAlerts, stack_alerts
 from workers.stack_dashboard import StackDashboard, stack_dashboard
+from workers.stack_digests import start_digests, write_digests
 from workers.store.connect import connect
 from workers.store.migrate import migrate
-from workers.store.query import ProductRow, Reader
+from workers.store.query import DigestLine, ProductRow, Reader
 from workers.stream.lag import LagProbe
 from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce_stream
 from workers.stream.topics import ensure_topics
@@ -55,24 +57,40 @@ class Summary:
     resends: int
     refused: int
     seconds: float
+    alerts: int | None = None  # that opened; None when nobody watched for them
 
 
 class Stack:
     """A running stack. `settings` are those of its parts, for anything else that wants to talk to them."""
 
     def __init__(
-        self, settings: Settings, workers: list[ChildProcess], log_dir: Path, dashboard: StackDashboard | None = None
+        self,
+        settings: Settings,
+        workers: list[ChildProcess],
+        log_dir: Path,
+        dashboard: StackDashboard | None = None,
+        alerts: StackAlerts | None = None,
     ) -> None:
         self.settings = settings
         self.workers = workers
         self.dashboard = dashboard
+        self.alerts = alerts
         self.log_dir = log_dir
         self.reader = Reader(connect(settings.clickhouse), settings.clickhouse)
         self._before = (0, 0)
+        self._alerts_before = 0
 
     def products(self) -> list[ProductRow]:
         """The results table's rows, by SQL."""
         return self.reader.products()
+
+    def digests(self, most: int) -> list[DigestLine]:
+        """Digests of the newest windows that say most, by SQL."""
+        return self.reader.digests(most)
+
+    def write_digests(self) -> None:
+        """Returns when the newest windows have digests. Raises `VoxpopError`."""
+        write_digests(self.settings, self.log_dir, self._check_workers)
 
     def run_stream(self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None]) -> Summary:
         """Produces the messages while the workers consume them; returns when every one is accounted for.
@@ -82,6 +100,7 @@ class Stack:
         """
         started = time.monotonic()
         self._before = (self.reader.count("insights"), self.reader.count("dead_letters"))
+        self._alerts_before = self.reader.alerts()
         feed = _Feed(messages, self.settings)
         feed.start()
         probe = LagProbe(self.settings.kafka)
@@ -98,12 +117,16 @@ class Stack:
             probe.close()
         resends = snapshot.produced - snapshot.insights - snapshot.dead_letters
         seconds = round(snapshot.elapsed_s, 3)
-        return Summary(snapshot.produced, snapshot.insights, snapshot.dead_letters, resends, feed.sent.refused, seconds)
+        counts = (snapshot.produced, snapshot.insights, snapshot.dead_letters, resends, feed.sent.refused)
+        return Summary(*counts, seconds, self._alerts_opened())
 
     def serve(self, until: threading.Event) -> None:
-        """Returns when `until` is set. Raises `VoxpopError` when a part ends by itself."""
-        while not until.wait(PROGRESS_S):
-            self._check_workers()
+        """Goes on with digests; returns when `until` is set. Raises `VoxpopError` when a part ends by itself."""
+        with start_digests(self.settings, self.log_dir) as digests:
+            self.workers.append(digests)
+            while not until.wait(PROGRESS_S):
+                self._check_workers()
+            self.workers.remove(digests)
 
     def _snapshot(self, feed: "_Feed", probe: LagProbe, started: float) -> Snapshot:
         fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final
@@ -117,10 +140,16 @@ class Stack:
             finished=fed and lag == 0,
         )
 
+    def _alerts_opened(self) -> int | None:
+        if self.alerts is None:
+            return None
+        self.alerts.finish()
+        return self.reader.alerts() - self._alerts_before
+
     def _check_workers(self) -> None:
-        for worker in self.workers:
-            if not worker.running:
-                raise VoxpopError(f"{worker.name} ended: {worker.last_words()} (its log: {worker.log_file})")
+        for part in (*self.workers, *([self.alerts.process] if self.alerts else [])):
+            if not part.running:
+                raise VoxpopError(f"{part.name} ended: {part.last_words()} (its log: {part.log_file})")
 
 
 class _Feed(threading.Thread):
@@ -177,6 +206,7 @@ def running_stack(
     kafka_port: int = 0,
     clickhouse_port: int = 0,
     dashboard: bool = False,
+    alerts: bool = False,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Stack]:
     """Starts everything and stops it again. What ClickHouse holds stays in `data_dir`; ports of 0 are chosen freely.
@@ -210,8 +240,9 @@ def running_stack(
             stack.enter_context(_start_worker(local, number, workers, http_port, logs))
             for number in range(1, workers + 1)
         ]
+        watching = stack.enter_context(stack_alerts(local, logs)) if alerts else None
         screens = stack.enter_context(stack_dashboard(local, http_port, logs)) if dashboard else None
-        yield Stack(local, processes, logs, screens)
+        yield Stack(local, processes, logs, screens, watching)
 
 
 def _local_settings(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
+from dashboards.drift import WHAT, DriftDay
 from dashboards.language import Locale
 from dashboards.models import Certainty, Day, Minute
 
@@ -143,6 +144,45 @@ def volume(days: Sequence[Day], first: date, locale: Locale) -> Options:
     }
 
 
+def comparison(here: Sequence[Day], there: Sequence[Day], names: tuple[str, str], locale: Locale) -> Options:
+    """Texts a day of two sides beside one another, over their negative shares; the second is striped, hollow and dashed."""
+    looks = (("var(--accent)", None, "solid", "circle"), ("var(--neutral)", STRIPES, "dashed", "emptyDiamond"))
+    bars, lines, signs = [], [], []
+    for days, name, (colour, decal, dash, symbol) in zip((here, there), names, looks, strict=True):
+        texts, share = locale.t("compare.texts", name=name), locale.t("compare.share", name=name)
+        signs += [(texts, "rect"), (share, "roundRect")]
+        shared = {"emphasis": {"disabled": True}}
+        bars.append(
+            shared
+            | {"name": texts, "type": "bar", "barMaxWidth": 22, "data": [day.texts for day in days]}
+            | {"itemStyle": {"color": colour, "decal": decal}, "tooltip": _numbers(locale)}
+        )
+        lines.append(
+            shared
+            | {"name": share, "type": "line", "xAxisIndex": 1, "yAxisIndex": 1, "connectNulls": True}
+            | {"data": [None if day.negative_share is None else round(day.negative_share, 4) for day in days]}
+            | {"symbol": symbol, "symbolSize": 7, "lineStyle": {"color": colour, "width": 2, "type": dash}}
+            | {"itemStyle": {"color": colour}, "tooltip": _percents(locale)}
+        )
+    labels = [locale.day(day.day) for day in here]
+    return {
+        "animation": False,
+        "grid": [
+            {"left": 46, "right": 12, "top": 36, "height": "40%"},
+            {"left": 46, "right": 12, "bottom": 8, "height": "28%"},
+        ],
+        "legend": _legend(signs),
+        "tooltip": _tooltip(),
+        "axisPointer": {"link": [{"xAxisIndex": "all"}]},
+        "xAxis": [_categories(labels), _categories(labels) | {"gridIndex": 1, "axisLabel": {"show": False}}],
+        "yAxis": [
+            _axis(locale),
+            _axis(locale, percent=True) | {"gridIndex": 1, "min": 0, "max": 1, "interval": 0.5},
+        ],
+        "series": [*bars, *lines],
+    }
+
+
 def throughput(minutes: Sequence[Minute], locale: Locale) -> Options:
     """Events a minute."""
     return {
@@ -192,4 +232,45 @@ def certainty(days: Sequence[Certainty], locale: Locale) -> Options:
             }
             for key, values, colour, dash, symbol in lines
         ],
+    }
+
+
+def drift(days: Sequence[DriftDay], locale: Locale) -> Options:
+    """The stability indices day by day, over the bounds at which they are read differently."""
+    looks = (
+        ("var(--accent)", "solid", "circle"),
+        ("var(--negative)", "dashed", "diamond"),
+        ("var(--positive)", "dotted", "rect"),
+    )
+    read_from = ((0.1, "drift.reading.moving"), (0.25, "drift.reading.shifted"))
+    bounds = {
+        "silent": True,
+        "symbol": "none",
+        "label": _LABEL | {"position": "insideEndTop", "formatter": "{b}"},
+        "lineStyle": {"color": "var(--muted)", "type": "dotted", "width": 1},
+        "data": [{"yAxis": index, "name": locale.t(key)} for index, key in read_from],
+    }
+    series = [
+        {
+            "name": locale.t(f"drift.{what}"),
+            "type": "line",
+            "data": [getattr(day, what) for day in days],
+            "symbol": symbol,
+            "symbolSize": 7,
+            "lineStyle": {"color": colour, "type": dash, "width": 2},
+            "itemStyle": {"color": colour},
+            "emphasis": {"disabled": True},
+            "tooltip": _numbers(locale),
+            **({"markLine": bounds} if what == WHAT[0] else {}),
+        }
+        for what, (colour, dash, symbol) in zip(WHAT, looks, strict=True)
+    ]
+    return {
+        "animation": False,
+        "grid": {"left": 46, "right": 12, "top": 36, "bottom": 26},
+        "legend": _legend([(locale.t(f"drift.{what}"), look[2]) for what, look in zip(WHAT, looks, strict=True)]),
+        "tooltip": _tooltip() | {"axisPointer": {"type": "line", "lineStyle": {"color": "var(--muted)"}}},
+        "xAxis": _categories([locale.day(day.day) for day in days]),
+        "yAxis": _axis(locale) | {"min": 0, "minInterval": 0, ":max": "value => Math.max(0.35, value.max)"},
+        "series": series,
     }

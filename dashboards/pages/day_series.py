@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
+from dashboards.alerts import AlertRow
 from dashboards.models import Day, Days
+from dashboards.pages.alerts_card import marked
+from dashboards.pages.alerts_card import said as said_of
 from dashboards.pages.charts import volume
 from dashboards.pages.live import Chart, Fragment, card
 from dashboards.pages.rendering import Words
@@ -21,8 +24,8 @@ class DaySeries:
             self._chart = Chart()
             self._table = Fragment()
 
-    def show(self, days: Sequence[Day], window: Days) -> None:
-        """`days` may begin before the window."""
+    def show(self, days: Sequence[Day], window: Days, alerts: Sequence[AlertRow] = ()) -> None:
+        """`days` may begin before the window. `alerts` are marked on them."""
         locale = self._words.locale
         inside = [day for day in days if window.first <= day.day <= window.last]
         counts = {
@@ -34,7 +37,8 @@ class DaySeries:
             last=locale.day(window.last, year=True),
             **{name: locale.number(count) for name, count in counts.items()},
         )
-        self._chart.show(volume(days, window.first, locale), said)
+        options = marked(volume(days, window.first, locale), days, alerts, locale)
+        self._chart.show(options, said + said_of(alerts, locale))
         columns = [locale.t("volume.day"), *(locale.t(f"total.{name}") for name in counts)]
         rows = [
             [locale.day(day.day, year=True), *(locale.number(getattr(day, name)) for name in counts)] for day in days

@@ -1,4 +1,4 @@
-"""Explore: texts by any filter, with their evidence, as CSV, and the SQL that finds them."""
+"""Explore: texts by any filter, with their evidence, as CSV and Parquet, and the SQL that finds them."""
 
 from urllib.parse import urlencode
 

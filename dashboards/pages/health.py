@@ -1,7 +1,8 @@
-"""Health: whether texts arrive, how sure the model is of them, what could not be used."""
+"""Quality and health: whether texts arrive, how sure the model is and whether that shifts, what could not be used."""
 
 from nicegui import ui
 
+from dashboards.drift import Drift
 from dashboards.models import HealthFigures
 from dashboards.pages import charts
 from dashboards.pages.live import Chart, Fragment, LivePage, State, card
@@ -24,6 +25,12 @@ class HealthPage(LivePage):
                     ui.html(t("health.certainty"), sanitize=False, tag="h2")
                 self._certainty = Chart(low=True)
                 self._days = Fragment()
+            with card():
+                with ui.element("div").classes("card-head"):
+                    ui.html(t("drift.title"), sanitize=False, tag="h2")
+                    ui.html(t("drift.says"), sanitize=False, tag="span").classes("muted small")
+                self._drift = Chart(low=True)
+                self._shifts = Fragment()
             with card("half"):
                 self._letters = Fragment()
             with card("half"):
@@ -42,9 +49,18 @@ class HealthPage(LivePage):
         columns = [locale.t("health.minute"), locale.t("health.events")]
         self._minutes.show(render("series_table.html", columns=columns, rows=minutes))
         self._show_certainty(found)
+        self._show_drift((await self.visit.figures.drift()).value)
         self._letters.show(render("dead_letters.html", health=found))
         self._packs.show(render("packs.html", health=found))
         return ""
+
+    def _show_drift(self, found: Drift) -> None:
+        locale = self.locale
+        readings = "; ".join(
+            f"{locale.t(f'drift.{shift.what}')}: {locale.t(f'drift.reading.{shift.reading}')}" for shift in found.latest
+        )
+        self._drift.show(charts.drift(found.days, locale), locale.t("drift.chart", readings=readings))
+        self._shifts.show(self.words.render("drift.html", shifts=found.latest))
 
     def _show_certainty(self, found: HealthFigures) -> None:
         locale, days = self.locale, found.certainty

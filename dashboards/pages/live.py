@@ -21,7 +21,7 @@ from workers.errors import VoxpopError
 # What a page shows instead of figures; empty when it has some. See state.html.
 State = Literal["", "empty", "unknown"]
 
-FIRST_FIGURES_S = 3.0  # so long a browser waits for a page with figures; then it gets one that is still loading
+FIRST_FIGURES_S = 0.3  # so long a browser waits for a page with figures; then it loads its scripts meanwhile
 
 log = structlog.get_logger(__name__)
 

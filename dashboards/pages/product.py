@@ -1,13 +1,18 @@
-"""Product: one product's days and aspects, and the texts behind the aspect that is chosen."""
+"""Product: one product's days and aspects, the texts behind the aspect that is chosen, and the product beside another."""
+
+from collections.abc import Sequence
 
 from nicegui import ui
 
 from dashboards.figures import UnknownProduct
 from dashboards.models import MoverRow, ProductDetail
+from dashboards.pages.alerts_card import AlertsCard
+from dashboards.pages.comparison_card import ComparisonCard
 from dashboards.pages.day_series import DaySeries
+from dashboards.pages.digests_card import DigestsCard
 from dashboards.pages.live import Fragment, LivePage, State, card
 from dashboards.pages.visit import Visit
-from dashboards.parameters import AskedTexts
+from dashboards.parameters import AskedComparison, AskedTexts
 
 ASPECTS, TEXTS = 12, 10
 
@@ -19,6 +24,7 @@ class ProductPage(LivePage):
         super().__init__(visit)
         self._product = visit.parameters.get("name", "")[:128]
         self._aspect = self._known(visit.parameters.get("aspect", ""))
+        self._other = self._known(visit.parameters.get("with", ""))
 
     def build(self) -> None:
         t = self.locale.t
@@ -34,6 +40,7 @@ class ProductPage(LivePage):
                     with ui.element("div").classes("card-head"):
                         ui.html(t("issues.title"), sanitize=False, tag="h2")
                     self._issues = Fragment()
+            self._alerts = AlertsCard(self.visit, self.words, "")
             with card("half top"):
                 with ui.element("div").classes("card-head"):
                     ui.html(t("aspects.title"), sanitize=False, tag="h2")
@@ -41,11 +48,16 @@ class ProductPage(LivePage):
             with card("half"):
                 self._about = Fragment(classes="card-head")
                 self._texts = Fragment()
+            self._digests = DigestsCard(self.visit, "", limit=1)
+            self._comparison = ComparisonCard(self.words)
 
     def asked(self, what: dict[str, str]) -> None:
         super().asked(what)
+        self._digests.asked(what)
         if "aspect" in what:
             self._aspect = self._known(what["aspect"])
+        if "with" in what:
+            self._other = self._known(what["with"])
 
     async def look(self) -> State:
         choices = (await self.visit.figures.choices()).value
@@ -58,14 +70,16 @@ class ProductPage(LivePage):
             self.show_head(self._product or self.locale.t("page.product"))
             return "unknown" if choices.products else "empty"
         self._show(found)
+        self._series.show(found.days, found.window, await self._alerts.look(found.product))
         await self._show_texts(found)
+        await self._digests.look(found.product)
+        await self._show_comparison(choices.products)
         return ""
 
     def _show(self, found: ProductDetail) -> None:
         render = self.words.render
         self.show_head(found.product, found.window)
         self._totals.show(render("totals.html", now=found.totals, before=found.totals_before))
-        self._series.show(found.days, found.window)
         changes: list[MoverRow] = [found.change] if found.change else []
         self._change.show(render("movers.html", movers=changes))
         self._issues.show(render("issues.html", issues=found.issues[:3], with_product=False))
@@ -94,6 +108,13 @@ class ProductPage(LivePage):
             )
         )
 
-    def _known(self, aspect: str) -> str | None:
-        """What the browser sent, if it can be an aspect's name."""
-        return aspect if 0 < len(aspect) <= 128 and "\0" not in aspect else None
+    async def _show_comparison(self, products: Sequence[str]) -> None:
+        if self._other not in products:
+            self._other = None
+        asked = {"product": self._product, "with": self._other} | self.visit.window.model_dump(exclude_none=True)
+        found = (await self.visit.figures.comparison(AskedComparison.model_validate(asked))).value
+        self._comparison.show(found, products)
+
+    def _known(self, name: str) -> str | None:
+        """What the browser sent, if it can be the name of an aspect or a product."""
+        return name if 0 < len(name) <= 128 and "\0" not in name else None

@@ -18,13 +18,14 @@ from dashboards.pages.live import LivePage
 from dashboards.pages.overview import OverviewPage
 from dashboards.pages.product import ProductPage
 from dashboards.pages.rendering import Words
+from dashboards.pages.review import ReviewPage
 from dashboards.pages.visit import ADDRESSES, Site, Visit, language_of
 from dashboards.parameters import DEFAULT_DAYS
 from dashboards.tokens import COOKIE, SESSION_S, Doorman
 from schemas.taxonomy import Taxonomy
 from workers.settings import Settings
 
-PAGES: tuple[type[LivePage], ...] = (OverviewPage, ProductPage, ExplorePage, HealthPage)
+PAGES: tuple[type[LivePage], ...] = (OverviewPage, ProductPage, ExplorePage, HealthPage, ReviewPage)
 ASSETS = Path(__file__).parent / "assets"
 ICON = (
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20" fill="none" stroke="#4338ca" stroke-width="2.4"'
@@ -79,7 +80,7 @@ def _add_sign_in(app: FastAPI, taxonomy: Taxonomy, doorman: Doorman) -> None:
 
     @app.get("/sign-in", include_in_schema=False)
     async def ask(request: Request) -> Response:
-        return RedirectResponse("/", 303) if request.scope["role"] else form(request, wrong=False)
+        return RedirectResponse("/", 303) if request.scope["caller"] else form(request, wrong=False)
 
     @app.post("/sign-in", include_in_schema=False)
     async def sign_in(request: Request) -> Response:

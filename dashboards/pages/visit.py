@@ -13,12 +13,12 @@ from dashboards.figures import Figures
 from dashboards.language import LANGUAGES, Locale, preferred
 from dashboards.pages.rendering import Words
 from dashboards.parameters import DEFAULT_DAYS, AskedWindow
-from dashboards.tokens import Role
+from dashboards.tokens import Caller, Role
 from schemas.taxonomy import Taxonomy
 
 LANGUAGE_COOKIE = "voxpop_language"
 PERIODS = (7, 14, 30, 90, 365)
-ADDRESSES = {"overview": "/", "product": "/product", "explore": "/explore", "health": "/health"}
+ADDRESSES = {"overview": "/", "product": "/product", "explore": "/explore", "health": "/health", "review": "/review"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Visit:
     def __init__(self, request: Request, site: Site) -> None:
         self.figures = site.figures
         self.refresh_s = site.refresh_s
-        self.role: Role = request.scope["role"]
+        self.caller: Caller = request.scope["caller"]
         self.parameters: Mapping[str, str] = dict(request.query_params)
         self._signed_in = site.signed_in
         self.window = as_window(self.parameters.get("days", ""))
@@ -50,7 +50,7 @@ class Visit:
 
     @property
     def may_read_texts(self) -> bool:
-        return self.role >= Role.ANALYST
+        return self.caller.role >= Role.ANALYST
 
     def choose_days(self, given: str) -> None:
         """Another period; what is none changes nothing."""

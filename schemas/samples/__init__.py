@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
@@ -31,6 +32,17 @@ class GoldLabel:
     aspects: Mapping[str, str]
     language: str
     traits: frozenset[str]
+
+
+@dataclass(frozen=True)
+class PlantedIncident:
+    """What alerts have to find in the stream: a product that goes wrong at a known time."""
+
+    product: str
+    began: datetime
+
+
+PLANTED = PlantedIncident("Tavio Hush", datetime(2026, 11, 9, tzinfo=UTC))
 
 
 def sample_messages() -> Iterator[SampleMessage]:

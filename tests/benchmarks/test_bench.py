@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from schemas.taxonomy import load_taxonomy
+from workers.bench.generated import fill
 from workers.bench.machine import machine
 from workers.bench.rounds import in_turn, markdown, spread
+from workers.bench.screens import CALLS
 from workers.bench.stopwatch import Speed, cpu_seconds
 from workers.bench.texts import built_in_texts, texts_of
+from workers.embedded.clickhouse import embedded_clickhouse
 from workers.errors import UsageError
+from workers.settings import ClickHouseSettings, Settings
+from workers.store.connect import connect
+from workers.store.migrate import migrate
 
 
 def test_the_cost_of_the_protocol_comes_as_a_table_and_as_json() -> None:
@@ -33,6 +40,22 @@ def test_the_cost_of_the_protocol_comes_as_a_table_and_as_json() -> None:
     assert document["quick"] is True
     assert document["machine"]["cores"] >= 1
     assert {"voxpop", "ctranslate2", "kafka-python"} <= document["machine"]["versions"].keys()
+
+
+def test_the_screens_are_measured_over_generated_insights_call_by_call() -> None:
+    command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", "--part", "screens", "--rows", "2000"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout.splitlines()[-1])
+    part = document["parts"]["screens"]
+    assert document["screens_rows"] == 2_000
+    assert set(part["calls_ms"]) == set(CALLS)
+    assert all(len(times) == part["rounds"] and min(times) > 0 for times in part["calls_ms"].values())
+    slowest = part["slowest_call"]
+    assert document["screens_api_p95_ms_of_slowest"] >= sorted(part["calls_ms"][slowest])[1]
+    assert all(name in ran.stdout for name in CALLS)
+    painted = {name for name in document if name.startswith("screens_first_paint_ms_of_")}
+    assert bool(painted) != bool(document["skipped"])  # measured, or said why not
 
 
 def test_an_unknown_part_is_wrong_use() -> None:
@@ -98,3 +121,27 @@ def test_texts_of_ones_own_come_plain_or_as_json(tmp_path: Path) -> None:
 
 def test_the_machine_is_named() -> None:
     assert {"cpu", "cores", "flags", "python", "system", "versions"} == machine().keys()
+
+
+# --- what the screens are measured over ----------------------------------------------------------------------------------
+
+
+def test_generated_insights_are_the_same_for_the_same_seed_and_every_aggregate_counts_them(tmp_path: Path) -> None:
+    with embedded_clickhouse(tmp_path) as server:
+        settings = Settings(clickhouse=ClickHouseSettings(port=server.port))
+        hashes = {}
+        for name, seed in (("one", 1), ("same", 1), ("other", 2)):
+            own = settings.model_copy(update={"clickhouse": settings.clickhouse.model_copy(update={"database": name})})
+            migrate(own)
+            with connect(own.clickhouse) as client:
+                fill(client, load_taxonomy(), 3_000, seed)
+                columns = "event_id, product, text, sentiment, `aspects.aspect`, event_time"
+                hashes[name] = client.query(f"SELECT sum(sipHash64({columns})) FROM insights").result_rows
+                counted = "(SELECT sum(texts) FROM sentiment_hourly), (SELECT sum(texts) FROM judgements_daily)"
+                assert client.query(f"SELECT count(), {counted} FROM insights").result_rows == [(3_000, 3_000, 3_000)]
+                mentions = "SELECT sum(length(`aspects.aspect`)), (SELECT count() FROM aspect_mentions) FROM insights"
+                ((said, kept),) = client.query(mentions).result_rows
+                assert said == kept > 1_000
+                outside = "SELECT count() FROM insights WHERE arrayExists(e -> e > lengthUTF8(text), `aspects.end`)"
+                assert client.query(outside).result_rows == [(0,)]
+        assert hashes["one"] == hashes["same"] != hashes["other"]

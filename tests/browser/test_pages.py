@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import socket
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,11 +14,12 @@ from dashboards.screenshot import main
 from tests.browser.conftest import Open, Serve
 from workers.settings import DashboardSettings, DashboardTokens, Settings
 from workers.stack import Stack
+from workers.store.connect import connect
 from workers.store.migrate import migrate
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
-PAGES = ("/", "/product?name=Tavio+Hush&aspect=battery", "/explore", "/health")
-HEADINGS = {"/": "Overview", "/explore": "Explore", "/health": "Health"}
+PAGES = ("/", "/product?name=Tavio+Hush&aspect=battery&with=Zelko+P4", "/explore", "/health", "/review")
+HEADINGS = {"/": "Overview", "/explore": "Explore", "/health": "Quality and health", "/review": "Review"}
 
 
 def rows(stack: Stack, sql: str) -> list[tuple[Any, ...]]:
@@ -57,7 +59,7 @@ def test_every_page_shows_its_data_and_keeps_nobody_out(open_page: Open, path: s
     page.wait_for_selector(".card:visible")
     wait_for_text(page, ".status", "Live")
     assert page.locator("h1").inner_text() == HEADINGS.get(path, "Tavio Hush")
-    if path != "/explore":
+    if path not in ("/explore", "/review"):
         page.wait_for_selector(".chart svg path", state="attached")
         assert page.locator(".chart").first.get_attribute("aria-label")
     assert violations(page) == []
@@ -222,6 +224,17 @@ def test_the_export_holds_what_is_shown(open_page: Open, sample: Stack, tmp_path
     assert loading.value.suggested_filename == "voxpop-texts.csv"
 
 
+def test_the_parquet_export_is_a_parquet_file_of_what_is_shown(open_page: Open, tmp_path: Any) -> None:
+    page = open_page("/explore?product=Hotel+Solvenar&sentiment=positive")
+    page.wait_for_selector(".texts > li")
+    with page.expect_download() as loading:
+        page.get_by_role("link", name="Download Parquet").click()
+    loading.value.save_as(tmp_path / "texts.parquet")
+    document = (tmp_path / "texts.parquet").read_bytes()
+    assert (document[:4], document[-4:]) == (b"PAR1", b"PAR1")  # tests/integration/test_dashboard_api.py reads it
+    assert loading.value.suggested_filename == "voxpop-texts.parquet"
+
+
 def test_the_sql_shown_finds_the_texts_shown_and_can_be_copied(open_page: Open, sample: Stack) -> None:
     page = open_page("/explore?aspect=battery&polarity=negative&q='", permissions=["clipboard-read", "clipboard-write"])
     page.wait_for_selector(".actions")
@@ -248,6 +261,95 @@ def test_more_texts_follow_the_first_without_a_gap(open_page: Open, sample: Stac
     sql = "SELECT concat(source, '/', event_id) FROM insights ORDER BY event_time DESC, topic DESC, topic_id DESC,"
     expected = rows(sample, f"{sql} partition DESC, offset DESC LIMIT 100")
     assert events == [event for (event,) in expected]
+
+
+# --- side by side, digests, review, drift ---------------------------------------------------------------------------------
+
+
+def test_a_product_is_set_beside_another_and_the_address_says_so(open_page: Open, sample: Stack) -> None:
+    page = open_page("/product?name=Tavio+Hush&days=14")
+    page.wait_for_selector(".versus")
+    page.evaluate("window.stayed = true")
+    assert "Nov" in page.locator(".versus thead").first.inner_text()  # its own days before
+    page.select_option("select[name=with]", "Zelko P4")
+    wait_for_text(page, ".versus thead", "Zelko P4")
+    assert "with=Zelko" in page.url
+    assert page.evaluate("window.stayed")
+    within = "day > (SELECT max(day) FROM v_product_daily WHERE product = 'Tavio Hush') - 14"
+    sql = f"SELECT sum(volume), sum(negative) / sum(volume) FROM v_product_daily WHERE {within} AND product ="
+    for at, product in enumerate(("Tavio Hush", "Zelko P4")):
+        ((texts, share),) = rows(sample, f"{sql} '{product}'")
+        cells = [page.locator(f".versus tbody tr:nth-child({row}) td").nth(at).inner_text() for row in (1, 2)]
+        assert cells == [f"{texts:,}", f"{100 * share:.0f}%"]
+    page.goto(page.url)  # as somebody else opens the link
+    wait_for_text(page, ".versus thead", "Zelko P4")
+    page.select_option("select[name=with]", "")
+    page.wait_for_function("!document.querySelector('.versus thead').textContent.includes('Zelko')")
+    assert "with=" not in page.url
+
+
+def test_a_sentence_of_a_digest_opens_its_sources(open_page: Open, sample: Stack) -> None:
+    page = open_page("/product?name=Zelko+P4")
+    page.wait_for_selector("text=No digest yet")
+    assert violations(page) == []
+    cited = [event for (event,) in rows(sample, "SELECT event_id FROM insights WHERE product = 'Zelko P4' LIMIT 2")]
+    columns = "product, window_start, window_end, revision, texts, sentences, citations, support, method, created_at"
+    digest = ["Zelko P4", datetime(2026, 11, 15, tzinfo=UTC), datetime(2026, 11, 16, tzinfo=UTC), 0, 9]
+    digest += [["The <b>camera</b> is loved."], [cited], [0.9], "extractive", datetime(2026, 11, 16, tzinfo=UTC)]
+    with connect(sample.settings.clickhouse) as client:
+        client.insert("digests", [digest], column_names=columns.split(", "))
+    try:
+        sentence = page.get_by_role("button", name="The <b>camera</b> is loved. sources: 2")
+        sentence.focus()
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".cited .texts > li")
+        shown = page.locator(".cited .texts > li").evaluate_all("l => l.map(e => e.dataset.event.split('/').pop())")
+        assert sorted(shown) == sorted(cited)
+        assert sentence.get_attribute("aria-expanded") == "true"
+        assert violations(page) == []
+        overview = open_page("/")
+        overview.wait_for_selector("[data-digest='Zelko P4']")
+        sentence.click()
+        page.wait_for_selector(".cited", state="detached")
+    finally:
+        with connect(sample.settings.clickhouse) as client:
+            client.command("TRUNCATE TABLE digests")
+
+
+def test_a_person_corrects_a_label_and_it_is_kept(open_page: Open, sample: Stack) -> None:
+    page = open_page("/review?days=14")
+    page.wait_for_selector(".texts > li")
+    queue = "SELECT source, event_id FROM insights ORDER BY sentiment_confidence LIMIT 1"
+    ((source, event),) = rows(sample, queue)
+    first = page.locator(".texts > li").first
+    assert first.get_attribute("data-event") == f"{source}/{event}"
+    ((model,),) = rows(sample, f"SELECT toString(sentiment) FROM insights WHERE event_id = '{event}'")
+    other = "positive" if model != "positive" else "negative"
+    first.get_by_role("button", name=other).focus()
+    page.keyboard.press("Enter")
+    wait_for_text(page, ".texts > li .labels [role=status]", "Corrected")
+    assert first.get_by_role("button", name=other).get_attribute("aria-pressed") == "true"
+    assert page.evaluate(
+        "document.activeElement.closest('.labels') !== null"
+    )  # who goes on by keyboard is not thrown out
+    assert violations(page) == []
+    kept = f"SELECT toString(old_label), new_label, corrected_by FROM feedback WHERE event_id = '{event}'"
+    assert rows(sample, kept) == [(model, other, "local")]
+    page.get_by_role("button", name="Next texts").click()
+    page.wait_for_function("e => document.querySelector('.texts > li').dataset.event !== e", arg=f"{source}/{event}")
+
+
+def test_drift_is_told_in_words_and_by_shape(open_page: Open, sample: Stack) -> None:
+    page = open_page("/health")
+    page.wait_for_selector("[data-drift=sentiment]")
+    read = page.locator("[data-drift=sentiment] td").first.inner_text().strip()
+    assert re.match(r"(steady|moving|shifted) \(", read)
+    sign = "[data-drift=sentiment] .sign"
+    assert page.locator(sign).get_attribute("aria-hidden") == "true"
+    assert page.evaluate(f"getComputedStyle(document.querySelector('{sign}')).clipPath") or read.startswith("steady")
+    page.locator("summary:has-text('Sentiment in detail')").click()
+    page.wait_for_selector("text=Four weeks before")
+    assert read.split(" (")[0] in str(page.locator(".chart[aria-label*='stability']").get_attribute("aria-label"))
 
 
 # --- theme, language, keyboard ---------------------------------------------------------------------------------------------
@@ -333,7 +435,7 @@ def test_before_the_first_text_a_page_says_that_it_waits(open_page: Open, serve:
     settings = sample.settings.model_copy(update={"clickhouse": empty})
     migrate(settings)
     with serve(settings) as base:
-        for path in ("/", "/product", "/explore", "/health"):
+        for path in ("/", "/product", "/explore", "/health", "/review"):
             page = open_page(path, base)
             page.wait_for_selector("text=No texts yet")
             assert violations(page) == []
@@ -362,8 +464,9 @@ def test_where_tokens_are_set_a_browser_signs_in_and_sees_what_its_role_may(
         assert viewer not in page.url
         (cookie,) = (c for c in page.context.cookies() if c["name"] == "voxpop_session")
         assert (cookie["httpOnly"], cookie["sameSite"], viewer in cookie["value"]) == (True, "Strict", False)
-        page.goto(f"{base}/explore")
-        page.wait_for_selector("text=it needs the role analyst")
+        for path in ("/explore", "/review"):
+            page.goto(f"{base}{path}")
+            page.wait_for_selector("text=it needs the role analyst")
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url(f"{base}/sign-in")
         page.goto(f"{base}/health")

@@ -86,6 +86,7 @@ def sample(stack: Stack) -> Stack:
     messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
     summary = stack.run_stream(messages, lambda _: None)
     assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
+    stack.write_digests()
     return stack
 
 

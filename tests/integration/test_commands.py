@@ -339,9 +339,9 @@ def test_up_once_counts_every_row_of_a_file_and_leaves_no_process_behind(voxpop:
     done = voxpop("up", "--once", "--input", str(path), *mapping, "--json", environment={"MARK": mark}, timeout_s=120)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout.splitlines()[-1])
-    assert list(summary) == ["produced", "insights", "dead_letters", "resends", "refused", "seconds"]
+    assert list(summary) == ["produced", "insights", "dead_letters", "resends", "refused", "seconds", "alerts"]
     assert summary.pop("seconds") > 0
-    assert summary == {"produced": 45, "insights": 40, "dead_letters": 3, "resends": 2, "refused": 1}
+    assert summary == {"produced": 45, "insights": 40, "dead_letters": 3, "resends": 2, "refused": 1, "alerts": 0}
     assert processes_with(f"MARK={mark}".encode()) == []
 
 

@@ -5,6 +5,8 @@ import io
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +22,7 @@ from schemas.samples import sample_messages
 from schemas.taxonomy import load_taxonomy
 from workers.settings import DashboardSettings, Settings
 from workers.stack import Stack
+from workers.store.connect import StoreUnavailable, connect
 
 DAYS = {"from": "2026-11-09", "to": "2026-11-15"}
 IN = "toDate(event_time) BETWEEN '2026-11-09' AND '2026-11-15'"
@@ -181,6 +184,48 @@ def test_dead_letters_come_without_their_bytes(api: TestClient) -> None:
     }  # fmt: skip
 
 
+def test_a_comparison_is_made_of_what_both_products_say_of_themselves(api: TestClient) -> None:
+    found = get(api, "compare", product="Tavio Hush", **{"with": "Zelko P4"}, **DAYS)
+    for side, name in (("here", "Tavio Hush"), ("there", "Zelko P4")):
+        alone = get(api, f"products/{name}", **DAYS)
+        assert (found[side]["totals"], found[side]["window"]) == (alone["totals"], alone["window"])
+        assert found[side]["days"] == alone["days"][7:]
+        mentions = {a["aspect"]: mix(a) for a in alone["aspects"]}
+        assert {a["aspect"]: mix(a[side]) for a in found["aspects"] if a[side]["texts"]} == mentions
+    shares = [found[side]["totals"]["negative"] / found[side]["totals"]["texts"] for side in ("here", "there")]
+    assert found["difference"] == pytest.approx(shares[0] - shares[1], abs=1e-4)
+
+
+def test_a_comparison_with_the_days_before_says_what_the_product_s_change_says(api: TestClient) -> None:
+    found, alone = get(api, "compare", product="Tavio Hush", **DAYS), get(api, "products/Tavio Hush", **DAYS)
+    assert found["there"]["totals"] == alone["totals_before"]
+    assert (found["difference"], found["z"], found["evidence"]) == (
+        alone["change"]["difference"], alone["change"]["z"], "strong"
+    )  # fmt: skip
+    for row in found["aspects"]:
+        assert row["q"] is None or row["q"] >= row["p"]
+
+
+def test_a_comparison_with_what_is_not_there_is_no_answer(api: TestClient) -> None:
+    assert api.get("/api/v1/compare", params={"product": "Tavio Hush", "with": "Nonesuch"}).status_code == 404
+    assert api.get("/api/v1/compare").status_code == 422
+
+
+def test_emerging_aspects_are_counted_from_the_rows_of_both_windows(api: TestClient, sample: Stack) -> None:
+    found = get(api, "overview", **DAYS)["emerging"]
+    assert found
+    for row in found:
+        here = f"product = '{row['product']}'"
+        counted = rows(
+            sample,
+            f"SELECT countIf({IN} AND aspect = '{row['aspect']}'), countIf({IN}),"
+            f" countIf({BEFORE} AND aspect = '{row['aspect']}'), countIf({BEFORE}) FROM aspect_mentions WHERE {here}",
+        )
+        assert [(row["mentions"], row["of"], row["mentions_before"], row["of_before"])] == counted
+        assert row["q"] < 0.05
+        assert row["difference"] > 0
+
+
 # --- texts ---------------------------------------------------------------------------------------------------------------
 
 FILTERS: list[tuple[dict[str, Any], str]] = [
@@ -246,6 +291,68 @@ def test_the_export_is_csv_of_the_same_texts(api: TestClient) -> None:
     assert not any(value.startswith(("=", "+", "-", "@")) for line in lines for value in (line["text"], line["title"]))
 
 
+def in_parquet(sample: Stack, document: bytes, tmp_path: Path) -> list[dict[str, Any]]:
+    """The file read by pyarrow where it is installed, else by ClickHouse, which takes it in as it gave it out."""
+    try:
+        import pyarrow.parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        mention = "aspect String, sentiment String, confidence Float32, start UInt32, end UInt32, evidence String"
+        columns = f"event_id String, text String, event_time DateTime64(3, 'UTC'), aspects Array(Tuple({mention}))"
+        with connect(sample.settings.clickhouse, database="default") as client:
+            client.command(f"CREATE TABLE parquet_read ({columns}) ENGINE = Memory")
+            client.raw_insert("parquet_read", insert_block=document, fmt="Parquet")
+            found = client.query("SELECT * FROM parquet_read")
+            client.command("DROP TABLE parquet_read")
+        return [dict(zip(found.column_names, row, strict=True)) for row in found.result_rows]
+    path = tmp_path / "texts.parquet"
+    path.write_bytes(document)
+    table: list[dict[str, Any]] = pyarrow.parquet.read_table(path).to_pylist()
+    return table
+
+
+def test_the_parquet_export_holds_the_same_texts_with_their_evidence(
+    api: TestClient, sample: Stack, tmp_path: Path
+) -> None:
+    answer = api.get("/api/v1/texts.parquet", params={"product": "Hotel Solvenar"})
+    assert answer.headers["content-type"] == "application/vnd.apache.parquet"
+    assert 'filename="voxpop-texts.parquet"' in answer.headers["content-disposition"]
+    expected = everything(api, 200, product="Hotel Solvenar")
+    found = in_parquet(sample, answer.content, tmp_path)
+    assert [row["event_id"] for row in found] == [text["event_id"] for text in expected]
+    assert [row["text"] for row in found] == [text["text"] for text in expected]
+    assert [row["event_time"] for row in found] == [datetime.fromisoformat(text["event_time"]) for text in expected]
+    mentions = [[(m["aspect"], m["sentiment"], m["evidence"]) for m in row["aspects"]] for row in found]
+    assert mentions == [
+        [(m["aspect"], m["sentiment"], text["text"][m["start"] : m["end"]]) for m in text["aspects"]]
+        for text in expected
+    ]
+
+
+def test_an_export_has_no_more_rows_than_the_settings_allow(sample: Stack, tmp_path: Path) -> None:
+    settings = dashboard_settings(sample, export_rows=5)
+    with TestClient(application(settings, pages=False), base_url="http://127.0.0.1") as client:
+        found = in_parquet(sample, client.get("/api/v1/texts.parquet").content, tmp_path)
+        newest = get(client, "texts", limit=5)["texts"]
+        assert [row["event_id"] for row in found] == [text["event_id"] for text in newest]
+        assert len(client.get("/api/v1/texts.csv").content.decode("utf-8-sig").split("\r\n")) >= 6
+
+
+def test_an_export_that_clickhouse_ends_is_a_problem_and_never_half_a_file(sample: Stack) -> None:
+    settings = dashboard_settings(sample, query_rows=1_000, export_rows=1, query_rows_read=1_000_000)
+    figures = Figures(settings, load_taxonomy())
+    with TestClient(application(settings, figures, pages=False), base_url="http://127.0.0.1") as client:
+        assert client.portal is not None
+        late = Statement("SELECT throwIf(number = 900) FROM numbers(1000) SETTINGS max_block_size = 10", {})
+        with pytest.raises(StoreUnavailable, match="throwIf"):
+            client.portal.call(figures.reader.file, late, "Parquet")
+        away = settings.model_copy(
+            update={"clickhouse": settings.clickhouse.model_copy(update={"database": "nowhere"})}
+        )
+        with TestClient(application(away, pages=False), base_url="http://127.0.0.1") as elsewhere:
+            answer = elsewhere.get("/api/v1/texts.parquet")
+            assert (answer.status_code, answer.headers["content-type"]) == (502, "application/problem+json")
+
+
 # --- what is sent --------------------------------------------------------------------------------------------------------
 
 
@@ -293,7 +400,7 @@ def test_a_hundred_who_look_at_once_cost_the_queries_of_one(sample: Stack) -> No
             answers = list(pool.map(lambda _: client.get("/api/v1/overview", params=DAYS), range(100)))
         assert {answer.status_code for answer in answers} == {200}
         assert len({answer.content for answer in answers}) == 1
-        assert figures.reader.queries == 4  # totals of both windows, days, aspects
+        assert figures.reader.queries == 5  # totals of both windows, days, aspects, aspects by product
         tag = answers[0].headers["etag"]
         again = client.get("/api/v1/overview", params=DAYS, headers={"If-None-Match": tag})
         assert (again.status_code, again.content) == (304, b"")

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 import pytest
 
-from dashboards.statements import throughput
+from dashboards.quality_statements import throughput
 from schemas.insights import Position
 from tests.by_hand import (
     SOURCE,

@@ -1,5 +1,6 @@
 """Who gets into the dashboard, under which name, and what the browser is told. ClickHouse is not needed for any of it."""
 
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from dashboards.application import application
 from dashboards.gate import check_exposure
-from dashboards.tokens import COOKIE, Doorman, Role
+from dashboards.tokens import COOKIE, Caller, Doorman, Role
 from dashboards.worker_metrics import quantile, summarised
 from workers.errors import UsageError
 from workers.settings import ClickHouseSettings, DashboardSettings, DashboardTokens, Settings
@@ -65,8 +66,11 @@ def test_a_token_in_the_address_is_not_taken() -> None:
         ("/api/v1/overview", Role.VIEWER),
         ("/api/v1/health", Role.VIEWER),
         ("/api/v1/texts", Role.ANALYST),
+        ("/api/v1/drift", Role.VIEWER),
+        ("/api/v1/review", Role.ANALYST),
         ("/api/v1/texts/count", Role.ANALYST),
         ("/api/v1/texts.csv", Role.ANALYST),
+        ("/api/v1/texts.parquet", Role.ANALYST),
         ("/api/v1/dead-letters", Role.ADMIN),
     ],
 )
@@ -81,7 +85,7 @@ def test_a_session_is_as_good_as_its_token_until_it_ends_and_cannot_be_forged(mo
     cookie = doorman.session(ANALYST)
     assert cookie is not None
     assert ANALYST not in cookie
-    assert doorman.by_session(cookie) is Role.ANALYST
+    assert doorman.by_session(cookie) == Caller(Role.ANALYST, "analyst-1")
     assert doorman.session("wrong-token-of-tests") is None
     fingerprint, until, signature = cookie.split(".")
     admins = doorman.session(ADMIN)
@@ -111,6 +115,63 @@ def test_a_page_elsewhere_cannot_reach_it_under_a_name_of_its_own(host: str) -> 
         assert asking.get("/healthz", headers={"Host": host}).status_code == 421
     with client(allowed_hosts=("evil.example.com",)) as asking:
         assert asking.get("/healthz", headers={"Host": "evil.example.com:8080"}).status_code == 200
+
+
+CORRECTION = {"source": "x", "event_id": "1", "label": "neutral"}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example.com"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:8081"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+)
+def test_no_other_site_can_make_a_browser_change_anything(headers: dict[str, str]) -> None:
+    for tokens in (DashboardTokens(), TOKENS):
+        with client(tokens=tokens) as asking:
+            asking.cookies.set(COOKIE, Doorman(TOKENS).session(ADMIN) or "")
+            for path in ("/api/v1/feedback", "/sign-out"):
+                assert asking.post(path, json=CORRECTION, headers=headers).status_code == 403
+            own = {"Origin": "http://127.0.0.1", "Sec-Fetch-Site": "same-origin"}
+            assert asking.post("/api/v1/feedback", json=CORRECTION, headers=own).status_code == 503
+            assert asking.get("/api/v1/overview", headers=headers).status_code == 503  # reading changes nothing
+
+
+def test_what_a_form_of_another_site_could_send_is_no_correction() -> None:
+    with client() as asking:
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+            sent = asking.post("/api/v1/feedback", content=json.dumps(CORRECTION), headers={"Content-Type": kind})
+            assert (sent.status_code, sent.headers["content-type"]) == (422, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {**CORRECTION, "label": "angry"},
+        {**CORRECTION, "source": ""},
+        {**CORRECTION, "event_id": "x" * 129},
+        {**CORRECTION, "old_label": "neutral"},
+        {**CORRECTION, "corrected_by": "somebody else"},
+        {"label": "neutral"},
+        [],
+    ],
+)
+def test_a_correction_says_which_text_and_which_label_and_nothing_else(body: object) -> None:
+    with client() as asking:
+        assert asking.post("/api/v1/feedback", json=body).status_code == 422
+
+
+def test_only_an_analyst_corrects() -> None:
+    with client(tokens=TOKENS) as asking:
+        answers = [
+            asking.post("/api/v1/feedback", json=CORRECTION, headers=bearer(t)) for t in (VIEWER, ANALYST, ADMIN)
+        ]
+        assert [answer.status_code for answer in answers] == [403, 503, 503]
+        assert asking.post("/api/v1/feedback", json=CORRECTION).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/api/v1/overview", "/nowhere", "/api/v1/texts?limit=x"])

@@ -15,10 +15,15 @@ SOURCES = "\n".join(
 )
 # Keys that are put together: a literal beginning and one of few endings.
 JOINED = {
-    "page.": ("overview", "product", "explore", "health"),
+    "page.": ("overview", "product", "explore", "health", "review"),
     "sentiment.": ("negative", "neutral", "positive"),
     "total.": ("texts", "negative", "neutral", "positive"),
     "movers.": ("strong", "likely", "chance", "too_few"),
+    "alerts.kind.": ("negative_share", "volume", "urgency", "new_aspect", "silence", "campaign"),
+    "alerts.status.": ("open", "closed"),
+    "alerts.severity.": ("medium", "high"),
+    "drift.": ("sentiment", "language", "confidence"),
+    "drift.reading.": ("steady", "moving", "shifted", "too_few"),
     "filter.": ("product", "source", "language", "sentiment", "aspect", "intent", "min_confidence"),
 }
 

@@ -342,7 +342,11 @@ def test_the_channels_are_the_topics_a_worker_uses_with_their_sizes_and_partitio
     intents = {intents_topic(topic) for topic in kafka.topics}
     expected = {topic: config for topic, config in topic_settings(kafka).items() if topic not in intents}
     channels = {channel["address"]: channel["bindings"]["kafka"] for channel in asyncapi()["channels"].values()}
-    assert channels.keys() == expected.keys() == {*kafka.topics, kafka.insights_topic, kafka.dead_letters_topic}
+    assert (
+        channels.keys()
+        == expected.keys()
+        == {*kafka.topics, kafka.insights_topic, kafka.alerts_topic, kafka.dead_letters_topic}
+    )
     for topic, binding in channels.items():
         sizes = {name: str(value) for name, value in binding["topicConfiguration"].items()}
         assert sizes == expected[topic]

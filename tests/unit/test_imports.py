@@ -36,8 +36,10 @@ MAY_USE = {
 WITH_EXTRAS = (
     "workers.slm.train",
     "workers.bench.onnx_engine",
+    "workers.bench.paint",
     "workers.bench.torch_engine",
     "workers.evaluate.rivals",
+    "workers.evaluate.summaries",
 )
 FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
@@ -48,10 +50,14 @@ JOINING = {
     "workers.live_pack",
     "workers.reprocess",
     "workers.alerts",
+    "workers.publish_alerts",
     "workers.digests",
     "workers.cli",
     "workers.stack",
     "workers.stack_dashboard",
+    "workers.stack_alerts",
+    "workers.faust_app",
+    "workers.stack_digests",
     "workers.chaos",
     "workers.bench",
     "workers.evaluate",

@@ -211,3 +211,93 @@ def test_routes_reach_a_child_process_and_name_a_product_or_a_source(monkeypatch
     assert load_settings().model.routes == settings.model.routes
     monkeypatch.setenv("VOXPOP_MODEL__ROUTES", '[{"pack": "phones"}]')
     assert "a route names a product, a source or both" in refusal()
+
+
+def secret_file(directory: Path, name: str, value: str) -> Path:
+    directory.mkdir(exist_ok=True)
+    path = directory / name
+    path.write_text(value)
+    return path
+
+
+def test_a_file_named_like_a_variable_holds_its_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounted = tmp_path / "secrets"
+    secret_file(mounted, "VOXPOP_CLICKHOUSE__PASSWORD", f"{SECRET}\n")
+    secret_file(mounted, "VOXPOP_DASHBOARD__TOKENS", f'{{"viewer": ["{SECRET * 2}"]}}')
+    secret_file(mounted, "grafana_password", "not ours")
+    monkeypatch.setenv("VOXPOP_SECRETS_DIR", str(mounted))
+    settings = load_settings()
+    assert settings.clickhouse.password.get_secret_value() == SECRET
+    assert [token.get_secret_value() for token in settings.dashboard.tokens.viewer] == [SECRET * 2]
+    assert settings.clickhouse.host == "127.0.0.1"
+
+
+def test_a_secret_as_kubernetes_mounts_it_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounted = tmp_path / "secrets"
+    mounted.mkdir()
+    secret_file(mounted / "..2026_11_02", "VOXPOP_KAFKA__SASL_PASSWORD", SECRET)
+    (mounted / "..data").symlink_to("..2026_11_02")
+    (mounted / "VOXPOP_KAFKA__SASL_PASSWORD").symlink_to("..data/VOXPOP_KAFKA__SASL_PASSWORD")
+    monkeypatch.setenv("VOXPOP_SECRETS_DIR", str(mounted))
+    password = load_settings().kafka.sasl_password
+    assert password is not None
+    assert password.get_secret_value() == SECRET
+
+
+def test_a_variable_outranks_a_secrets_file_and_that_the_toml_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mounted = tmp_path / "secrets"
+    secret_file(mounted, "VOXPOP_CLICKHOUSE__PASSWORD", "of the directory")
+    secret_file(mounted, "VOXPOP_CLICKHOUSE__USERNAME", "of the directory")
+    Path("voxpop.toml").write_text('[clickhouse]\npassword = "toml"\nusername = "toml"\nhost = "toml"\n')
+    monkeypatch.setenv("VOXPOP_SECRETS_DIR", str(mounted))
+    monkeypatch.setenv("VOXPOP_CLICKHOUSE__USERNAME", "variable")
+    store = load_settings().clickhouse
+    assert (store.password.get_secret_value(), store.username, store.host) == ("of the directory", "variable", "toml")
+
+
+def test_a_secrets_directory_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXPOP_SECRETS_DIR", "nosuch")
+    assert refusal() == "VOXPOP_SECRETS_DIR names nosuch, which is no directory; correct it or unset it"
+
+
+def test_a_wrong_secrets_file_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VOXPOP_SECRETS_DIR", str(tmp_path / "secrets"))
+    wrong = secret_file(tmp_path / "secrets", "VOXPOP_CLICKHOUSE__PASSWROD", SECRET)
+    said = refusal()
+    assert "VOXPOP_CLICKHOUSE__PASSWROD" in said
+    assert SECRET not in said
+    wrong.unlink()
+    secret_file(tmp_path / "secrets", "VOXPOP_DASHBOARD__TOKENS", SECRET)
+    assert SECRET not in refusal()
+
+
+def test_packs_may_lie_apart_from_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOXPOP_STATE_DIR", "/state")
+    assert load_settings().packs_dir == Path("/state/packs")
+    monkeypatch.setenv("VOXPOP_PACKS", "/image/packs")
+    settings = load_settings()
+    assert (settings.packs_dir, settings.cache_dir) == (Path("/image/packs"), Path("/state/cache"))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "needs sasl_mechanism, sasl_username, sasl_password"),
+        (
+            {"SECURITY_PROTOCOL": "SASL_SSL", "SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "u"},
+            "needs sasl_password",
+        ),
+        (
+            {"SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "u"},
+            "has no effect with the security protocol PLAINTEXT",
+        ),
+    ],
+)
+def test_a_login_that_is_not_whole_or_would_not_be_used_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], said: str
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"VOXPOP_KAFKA__{name}", value)
+    assert said in refusal()

@@ -139,13 +139,14 @@ def _content(sentence: str) -> list[str]:
 
 
 def _shortened(text: str, sentence: Span, max_chars: int) -> Span | None:
-    start = _without_opener(text, sentence)
+    start = without_opener(text, sentence)
     if sentence.end - start > max_chars:
         return _cut(text, Span(start, sentence.end), max_chars)
     return _if_it_says_something(text, Span(start, sentence.end))
 
 
-def _without_opener(text: str, sentence: Span) -> int:
+def without_opener(text: str, sentence: Span) -> int:
+    """Where the sentence begins once a bullet, a number or a conjunction before it is left out."""
     opener = _OPENER.match(text, sentence.start, sentence.end)
     return opener.end() if opener else sentence.start
 

@@ -76,7 +76,7 @@ def _in_one_window(pack: Pack, texts: Sequence[str]) -> list[str]:
     """The texts, cut where one window ends: the others have no windows, and shall do the same work."""
     tokenizer = Tokenizer.from_file(str(pack.path / TOKENIZER_FILE))
     tokenizer.no_truncation()
-    layout = pack.card.encoder
+    layout = pack.layout
     room = layout.window_tokens - len(tokenizer.encode(layout.prefix).ids) - SPARE_TOKENS
     ends = [encoding.offsets[:room][-1][1] for encoding in tokenizer.encode_batch(texts, add_special_tokens=False)]
     return [text[:end] for text, end in zip(texts, ends, strict=True)]
@@ -98,7 +98,7 @@ def _rivals(
     except PackError as error:
         return {}, {name: missing.get(name, str(error)) for name in NEEDED}
     rivals: dict[str, Embed] = {}
-    prefix = pack.card.encoder.prefix
+    prefix = pack.layout.prefix
     if "ONNX Runtime int8" not in missing:
         from workers.bench.onnx_engine import onnx_engines
 

@@ -1,13 +1,14 @@
 """A benchmark: its parts, one after the other, on stacks of their own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers.bench.engine import measure_engine
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
 from workers.bench.rounds import Measured
+from workers.bench.screens import measure_screens
 from workers.bench.texts import built_in_texts, texts_of
 from workers.bench.whole_way import measure_pipeline
 from workers.settings import Settings
@@ -16,37 +17,41 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "screens")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
-    engines are slow, so they and ours get `engine_texts`."""
+    engines are slow, so they and ours get `engine_texts`. `rows` are what the screens are measured over."""
 
     texts: int
     engine_texts: int
     messages: int
     rounds: int
+    rows: int
+    screen_rounds: int
 
 
 FULL, QUICK = (
-    Size(texts=2_048, engine_texts=1_024, messages=20_000, rounds=7),
-    Size(texts=256, engine_texts=64, messages=1_500, rounds=2),
+    Size(texts=2_048, engine_texts=1_024, messages=20_000, rounds=7, rows=1_000_000, screen_rounds=20),
+    Size(texts=256, engine_texts=64, messages=1_500, rounds=2, rows=20_000, screen_rounds=3),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class BenchRequest:
-    """What is asked for. `texts`: a file of one's own."""
+    """What is asked for. `texts`: a file of one's own; `rows`: so many generated insights under the screens."""
 
     parts: Sequence[str]
     quick: bool = False
     texts: Path | None = None
+    rows: int | None = None
 
     @property
     def size(self) -> Size:
-        return QUICK if self.quick else FULL
+        size = QUICK if self.quick else FULL
+        return size if self.rows is None else replace(size, rows=self.rows)
 
 
 def run_bench(
@@ -55,14 +60,22 @@ def run_bench(
     """Part -> its result, in the order asked for. Raises `VoxpopError` when a run did not do its work."""
     size = request.size
     texts = texts_of(request.texts, size.texts) if request.texts else built_in_texts(size.texts)
-    pack = ensure_pack(
-        settings.model.pack, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source, progress=said
-    )
     measured = {}
     for part in request.parts:
-        said(f"{part}: {size.rounds} rounds")
         place = directory / part
         place.mkdir()
+        if part == "screens":
+            said(f"{part}: {size.rows:,} rows, {size.screen_rounds} rounds")
+            measured[part] = measure_screens(settings, size.rows, size.screen_rounds, place, said)
+            continue
+        said(f"{part}: {size.rounds} rounds")
+        pack = ensure_pack(
+            settings.model.pack,
+            settings.packs_dir,
+            settings.cache_dir,
+            choice=settings.model.base_source,
+            progress=said,
+        )
         measured[part] = _measure(part, settings, pack, texts, size, place, said)
     return measured
 

@@ -34,6 +34,19 @@ _RECOUNTS = {
         "SELECT product, event_id, a, s, e, toInt64(count()) FROM insights"
         " ARRAY JOIN `aspects.aspect` AS a, `aspects.start` AS s, `aspects.end` AS e GROUP BY 1, 2, 3, 4, 5",
     ),
+    "judgements_daily": (
+        "SELECT day, language, pack, pack_version, band, toInt64(sum(t.texts)) AS a, toInt64(sum(t.negative)) AS b,"
+        " toInt64(sum(t.neutral)) AS c, toInt64(sum(t.positive)) AS d, round(sum(score_sum), 6),"
+        " round(sum(confidence_sum), 6), toInt64(sum(t.unsure)), toInt64(sum(t.no_emotion)) FROM judgements_daily AS t"
+        " GROUP BY day, language, pack, pack_version, band HAVING (a, b, c, d) != (0, 0, 0, 0)",
+        "SELECT toDate(event_time), language, pack, pack_version,"
+        " toUInt8(least(floor(sentiment_confidence * 10), 9)) AS band, toInt64(count()),"
+        " toInt64(countIf(sentiment = 'negative')), toInt64(countIf(sentiment = 'neutral')),"
+        " toInt64(countIf(sentiment = 'positive')), round(sum(toFloat64(sentiment_score)), 6),"
+        " round(sum(toFloat64(sentiment_confidence)), 6),"
+        " toInt64(countIf(has(flags, 'unsure'))), toInt64(countIf(emotion = ''))"
+        " FROM insights GROUP BY 1, language, pack, pack_version, band",
+    ),
     "v_product_daily": (
         "SELECT day, product, volume, negative, neutral, positive, urgent FROM v_product_daily",
         "SELECT toDate(event_time), product, count(), countIf(sentiment = 'negative'), countIf(sentiment = 'neutral'),"

@@ -35,7 +35,7 @@ def show_classify(settings: Settings, file: str, out: Console, err: Console, *, 
 
     Raises `UsageError` when the file cannot be opened, `VoxpopError` at the end when lines could not be judged.
     """
-    source = _open(file)
+    source = open_lines(file)
     judge = build_judge(settings)
     judged = failed = 0
     try:
@@ -57,7 +57,8 @@ def show_classify(settings: Settings, file: str, out: Console, err: Console, *, 
         raise VoxpopError(f"{failed} of {judged} lines could not be judged; each says why in its field 'error'")
 
 
-def _open(file: str) -> BinaryIO:
+def open_lines(file: str) -> BinaryIO:
+    """The lines of a file, gzipped or not, or of standard input for "-". Raises `UsageError` when there is no such file."""
     if file == "-":
         return sys.stdin.buffer
     path = Path(file)

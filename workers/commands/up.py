@@ -23,10 +23,11 @@ from workers.errors import VoxpopError
 from workers.settings import Settings
 from workers.stack import Snapshot, Stack, Summary, running_stack
 from workers.stack_dashboard import StackDashboard
-from workers.store.query import ProductRow
+from workers.store.query import DigestLine, ProductRow
 from workers.stream.files import EventFile, RowMapping
 from workers.stream.produce import Outgoing
 
+SHOWN_DIGESTS = 3
 QUIET_REPORT_S = 2.0  # between lines of progress where no terminal shows a bar
 
 
@@ -65,6 +66,7 @@ def show_up(settings: Settings, request: UpRequest, out: Console, err: Console) 
             kafka_port=request.kafka_port,
             clickhouse_port=request.clickhouse_port,
             dashboard=dashboard,
+            alerts=settings.alerts.enabled,
             on_step=lambda step: err.print(f"· {step}", style="dim", highlight=False),
         )
         try:
@@ -137,8 +139,11 @@ def _run(
 ) -> None:
     with _progress(err) as on_progress:
         summary = stack.run_stream(messages, on_progress)
+    err.print("· writing digests", style="dim", highlight=False)
+    stack.write_digests()
     if not request.as_json:
         out.print(results_table(stack.products()))
+        _show_digests(stack.digests(SHOWN_DIGESTS), out)
         out.print(_summary_line(summary), highlight=False)
     else:
         out.file.write(json.dumps(dataclasses.asdict(summary)) + "\n")
@@ -198,6 +203,18 @@ def results_table(products: list[ProductRow]) -> Table:
     return table
 
 
+def _show_digests(digests: list[DigestLine], out: Console) -> None:
+    """Each with how many texts every sentence cites; `v_digests` says which."""
+    for digest in digests:
+        out.print(f"\n{digest.product}, {digest.window_start:%Y-%m-%d}, {digest.texts} texts:", highlight=False)
+        cited = " ".join(f"{sentence} [{citations}]" for sentence, citations in digest.sentences)
+        out.print(cited, highlight=False, markup=False)
+    if digests:
+        out.print(
+            "[n]: how many texts say so; the view v_digests names them\n", style="dim", highlight=False, markup=False
+        )
+
+
 def _summary_line(summary: Summary) -> str:
     parts = [
         f"{summary.produced:,} messages",
@@ -205,6 +222,8 @@ def _summary_line(summary: Summary) -> str:
         f"{summary.dead_letters:,} dead letters",
         f"{summary.resends:,} resends",
     ]
+    if summary.alerts is not None:
+        parts.append(f"{summary.alerts:,} alert{'' if summary.alerts == 1 else 's'}")
     if summary.refused:
         parts.append(f"{summary.refused:,} rows too large to send")
     return " · ".join(parts) + f" · {summary.seconds:.1f} s"

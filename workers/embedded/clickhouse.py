@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from workers.embedded.process import ChildProcess, EmbeddedError
+from workers.embedded.process import ChildProcess, EmbeddedError, accepts_connections
 
 # What this module and the server agree on. It is here because importing the server would load the engine.
 PASSWORD_VARIABLE = "VOXPOP_EMBEDDED_CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the variable
@@ -30,12 +30,14 @@ class EmbeddedClickHouse:
         host: str = "127.0.0.1",
         port: int = 0,
         password: str = "",
+        certificate: Path | None = None,
         log_file: Path | None = None,
         timeout_s: float = 60.0,
     ) -> None:
         """Nothing is started yet. `port` 0 takes a free one; `timeout_s` is how long a start may take.
 
-        A `host` other than loopback needs a password. The log is `data_dir`/server.log unless named.
+        A `host` other than loopback needs a password. With a `certificate` (a PEM file: the key, then the chain) it speaks
+        HTTPS alone. The log is `data_dir`/server.log unless named.
         """
         self.host = host
         self.port = port
@@ -43,6 +45,7 @@ class EmbeddedClickHouse:
         self.password = password
         self.data_dir = data_dir
         self.log_file = log_file or data_dir / "server.log"
+        self._certificate = certificate
         self._timeout_s = timeout_s
         self._process: ChildProcess | None = None
 
@@ -59,7 +62,7 @@ class EmbeddedClickHouse:
     @property
     def url(self) -> str:
         """The HTTP interface, without credentials."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self._certificate else 'http'}://{self.host}:{self.port}"
 
     def start(self) -> Self:
         """Start the process and wait until it answers. Starting it again after `stop` or `kill` keeps port and data.
@@ -70,6 +73,8 @@ class EmbeddedClickHouse:
             raise EmbeddedError(f"the embedded ClickHouse already runs (pid {self.pid}): stop it first")
         module = "workers.embedded.clickhouse_server"
         arguments = ["--data-dir", str(self.data_dir), "--host", self.host, "--port", str(self.port)]
+        if self._certificate:
+            arguments += ["--certificate", str(self._certificate)]
         self._process = ChildProcess(
             "the embedded ClickHouse",
             [sys.executable, "-m", module, *arguments],
@@ -110,6 +115,8 @@ class EmbeddedClickHouse:
         if address["pid"] != self.pid:
             return False
         self.port = address["port"]
+        if self._certificate:
+            return accepts_connections(self.host, self.port)  # whom it trusts is its clients' affair
         asking = http.client.HTTPConnection(self.host, self.port, timeout=PING_TIMEOUT_S)
         try:
             asking.request("GET", "/ping")

@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import sys
 import threading
 from pathlib import Path
@@ -44,23 +45,28 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True, help="where the data, the lock and the address live")
     parser.add_argument("--host", default="127.0.0.1", help="any other than loopback needs a password")
     parser.add_argument("--port", type=int, default=0, help="0 for any free one")
+    parser.add_argument(
+        "--certificate", type=Path, help="a PEM file, the key and then the chain: HTTPS instead of HTTP"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     password = os.environ.pop(PASSWORD_VARIABLE, "")
     try:
-        serve(options.data_dir, options.host, options.port, password)
+        serve(options.data_dir, options.host, options.port, password, options.certificate)
     except VoxpopError as error:
         print(error, file=sys.stderr)
         sys.exit(1)
 
 
-def serve(data_dir: Path, host: str, port: int, password: str) -> None:
+def serve(data_dir: Path, host: str, port: int, password: str, certificate: Path | None = None) -> None:
     """Serve until a signal, then end the process: a query that will not end must not hold it.
 
-    Raises `EmbeddedError` when the directory is in use or the address cannot be had.
+    Raises `EmbeddedError` when the directory is in use, the address cannot be had or the certificate cannot be read.
     """
     if not password and not _is_loopback(host):
         raise EmbeddedError(f"{host} is open to other machines: set a password, or use 127.0.0.1")
+    if certificate:
+        _check_certificate(certificate)
     data_dir.mkdir(parents=True, exist_ok=True)
     _allow_open_files()
     with locked(data_dir), _listening(host, port) as listener:
@@ -82,6 +88,7 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
+                ssl_certfile=certificate,
             )
         )
         _announce(data_dir, listener.getsockname()[1])
@@ -95,6 +102,13 @@ def serve(data_dir: Path, host: str, port: int, password: str) -> None:
         closing.join(CLOSE_GRACE_S)
         logging.shutdown()
         os._exit(0)
+
+
+def _check_certificate(certificate: Path) -> None:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate)
+    except OSError as error:
+        raise EmbeddedError(f"{certificate} holds no key with its certificate ({error.strerror}): correct it") from None
 
 
 def _allow_open_files() -> None:

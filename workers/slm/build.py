@@ -12,9 +12,11 @@ from workers.slm import packs
 from workers.slm.bert import Bert
 from workers.slm.checkpoint import read_checkpoint
 from workers.slm.ct2_bert import write_encoder
+from workers.slm.ct2_llama import gguf_tokenizer, write_decoder
 from workers.slm.durable import alone, sync, sync_directory
 from workers.slm.e5s1 import read_e5s1
 from workers.slm.errors import PackError
+from workers.slm.gguf import read_gguf
 from workers.slm.heads import HeadsCard, read_heads_card
 from workers.slm.packs import BaseCard, Pack, PackCard
 from workers.slm.prune import with_layers
@@ -118,11 +120,8 @@ def _build(recipe: Recipe, packs_dir: Path, cache_dir: Path, choice: Choice, pro
 
 
 def _fill(path: Path, recipe: Recipe, files: Files) -> None:
-    bert = read_encoder(recipe, files)
     (path / packs.MODEL_DIR).mkdir()
-    write_encoder(bert, path / packs.MODEL_DIR, recipe.quantization)
-    document = json.dumps(bert.tokenizer, ensure_ascii=False, separators=(",", ":"))
-    (path / packs.TOKENIZER_FILE).write_text(document, encoding="utf-8")
+    (_fill_decoder if recipe.decoder else _fill_encoder)(path, recipe, files)
     heads = _copy_heads(recipe, path)
     written = dict(packs.hashes(path))
     made_of = "".join(f"{name}\0{sha256}\n" for name, sha256 in written.items()) + digest(recipe)
@@ -137,6 +136,7 @@ def _fill(path: Path, recipe: Recipe, files: Files) -> None:
         recipe=digest(recipe),
         base=BaseCard(name=recipe.base.name, licence=recipe.base.licence, sha256=recipe.base.sha256),
         encoder=recipe.encoder,
+        decoder=recipe.decoder,
         quantization=recipe.quantization,
         heads=heads.heads if heads else {},
         aspects=heads.aspects if heads else None,
@@ -147,6 +147,21 @@ def _fill(path: Path, recipe: Recipe, files: Files) -> None:
         files=written,
     )
     packs.write_card(path, card)
+
+
+def _fill_encoder(path: Path, recipe: Recipe, files: Files) -> None:
+    bert = read_encoder(recipe, files)
+    write_encoder(bert, path / packs.MODEL_DIR, recipe.quantization)
+    document = json.dumps(bert.tokenizer, ensure_ascii=False, separators=(",", ":"))
+    (path / packs.TOKENIZER_FILE).write_text(document, encoding="utf-8")
+
+
+def _fill_decoder(path: Path, recipe: Recipe, files: Files) -> None:
+    if recipe.base.format != "gguf":
+        raise PackError(f"the base {recipe.base.name} is {recipe.base.format}; a generator is built of a GGUF file")
+    gguf = read_gguf(files["weights"])
+    write_decoder(gguf, path / packs.MODEL_DIR, recipe.quantization)
+    gguf_tokenizer(gguf).save(str(path / packs.TOKENIZER_FILE), pretty=False)
 
 
 def read_encoder(recipe: Recipe, files: Files) -> Bert:

@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from workers.slm.attention import AttentionCard
 from workers.slm.encoder import BATCH_TOKENS, Encoder, EncoderShape
 from workers.slm.errors import PackError
+from workers.slm.generator import DecoderShape, Generator
 from workers.slm.heads import AspectCard, HeadCard, Heads
-from workers.slm.recipes import EncoderLayout, PackName, Role, Sha256
+from workers.slm.recipes import DecoderLayout, EncoderLayout, PackName, Role, Sha256
 from workers.slm.sources import sha256_of
 
 CARD = "pack.yaml"
@@ -70,7 +71,8 @@ class PackCard(_Frozen):
     languages: tuple[str, ...]
     recipe: Sha256
     base: BaseCard
-    encoder: EncoderLayout
+    encoder: EncoderLayout | None = None
+    decoder: DecoderLayout | None = None
     quantization: str
     heads: dict[str, HeadCard] = {}
     aspects: AspectCard | None = None
@@ -102,12 +104,27 @@ class Pack:
         """SHA-256 of all that a text's embedding depends on: versions that share it embed alike."""
         parts = {name: sha256 for name, sha256 in self.card.files.items() if name.startswith(f"{MODEL_DIR}/")}
         parts[TOKENIZER_FILE] = self.card.files[TOKENIZER_FILE]
-        told = json.dumps([sorted(parts.items()), self.card.encoder.model_dump()])
+        told = json.dumps([sorted(parts.items()), self.layout.model_dump()])
         return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
+    def layout(self) -> EncoderLayout:
+        """How its encoder wants texts laid out; `PackError` when it is a generator."""
+        if self.card.encoder is None:
+            raise PackError(f"the pack {self.name} is a generator and judges no text; take another pack")
+        return self.card.encoder
+
+    def generator(self, replicas: int | None = None) -> Generator:
+        """A new generator of this pack; `PackError` when it is a classifier."""
+        if self.card.decoder is None:
+            raise PackError(f"the pack {self.name} generates no text; take another: voxpop packs list")
+        layout = self.card.decoder
+        shape = DecoderShape(layout.context_tokens, layout.turn_start, layout.turn_end)
+        return Generator(self.path / MODEL_DIR, self.path / TOKENIZER_FILE, shape, replicas=replicas)
 
     def encoder(self, replicas: int | None = None, batch_tokens: int = BATCH_TOKENS) -> Encoder:
         """A new encoder of this pack. Close it when done."""
-        layout = self.card.encoder
+        layout = self.layout
         shape = EncoderShape(layout.prefix, layout.window_tokens, layout.start_token, layout.end_token)
         model, tokenizer = self.path / MODEL_DIR, self.path / TOKENIZER_FILE
         return Encoder(model, tokenizer, shape, replicas=replicas, batch_tokens=batch_tokens)

@@ -4,10 +4,10 @@ import hashlib
 from datetime import date
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from workers.slm.errors import PackError
 
@@ -71,7 +71,18 @@ class EncoderLayout(_Frozen):
     end_token: str
 
 
+class DecoderLayout(_Frozen):
+    """How a conversation is laid out: `turn_start`, the role, a line's end, what is said, `turn_end`, a line's end.
+    `context_tokens` holds the prompt and what is generated."""
+
+    context_tokens: int = Field(default=2_048, ge=128)
+    turn_start: str
+    turn_end: str
+
+
 class Recipe(_Frozen):
+    """A pack is a classifier of an encoder and heads, or a generator of a decoder: one of the two layouts."""
+
     name: PackName
     version: str = Field(pattern=r"^\d+(\.\d+)*$")
     date: date
@@ -79,7 +90,8 @@ class Recipe(_Frozen):
     licence: str
     languages: tuple[str, ...] = Field(min_length=1)
     base: BaseModelFiles
-    encoder: EncoderLayout
+    encoder: EncoderLayout | None = None
+    decoder: DecoderLayout | None = None
     quantization: Literal["int8", "float32"] = "int8"
     layers: int | None = Field(default=None, ge=1, description="Keep so many of the base's layers; all if unset.")
     trained: Path | None = Field(
@@ -88,6 +100,12 @@ class Recipe(_Frozen):
     heads: Path | None = Field(
         default=None, description="Directory of trained heads; workers/slm/heads/<name> if unset."
     )
+
+    @model_validator(mode="after")
+    def _one_layout(self) -> Self:
+        if (self.encoder is None) == (self.decoder is None):
+            raise ValueError("a recipe has either an encoder or a decoder")
+        return self
 
     @property
     def heads_dir(self) -> Path:
@@ -128,7 +146,8 @@ def digest(recipe: Recipe) -> str:
 
     Where the base may be fetched from is left out: the same bytes make the same pack.
     """
-    plain = recipe.model_dump_json(exclude={"heads": True, "trained": True, "base": {"sources"}})
+    other = "decoder" if recipe.encoder else "encoder"
+    plain = recipe.model_dump_json(exclude={"heads": True, "trained": True, other: True, "base": {"sources"}})
     total = hashlib.sha256(plain.encode())
     if recipe.trained_file.is_file():
         total.update(recipe.trained_file.read_bytes())

@@ -1,10 +1,12 @@
-"""A connection to ClickHouse over HTTP, and what its failures mean."""
+"""A connection to ClickHouse over HTTP or HTTPS, and what its failures mean."""
+
+import ssl
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
-from workers.errors import VoxpopError
+from workers.errors import UsageError, VoxpopError
 from workers.settings import ClickHouseSettings
 
 # Codes of ClickHouse's ErrorCodes.cpp that no repetition mends: the schema, the statement or the rights are wrong.
@@ -37,10 +39,12 @@ class StoreRefused(VoxpopError):
 
 
 def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Client:
-    """A client for any number of threads. `database` defaults to the configured one.
+    """A client for any number of threads. `database` defaults to the configured one. Certificates are verified, names too.
 
-    Raises `StoreUnavailable` or `StoreRefused`.
+    Raises `StoreUnavailable` or `StoreRefused`; `UsageError` when the file of the CA is not there.
     """
+    if settings.ca_file and not settings.ca_file.is_file():
+        raise UsageError(f"VOXPOP_CLICKHOUSE__CA_FILE names {settings.ca_file}, which is no file; correct it")
     try:
         return clickhouse_connect.get_client(
             host=settings.host,
@@ -77,7 +81,12 @@ def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError
         return StoreRefused(f"{where} refuses the request ({said})")
     if code is not None:
         return StoreUnavailable(f"{where} cannot take the request now ({said})")
-    return StoreUnavailable(f"{where} cannot be reached ({said}); is it running? set VOXPOP_CLICKHOUSE__HOST and PORT")
+    if isinstance(cause := _root(error), ssl.SSLCertVerificationError):
+        why = cause.verify_message
+        mend = "set VOXPOP_CLICKHOUSE__CA_FILE to its CA's certificate"
+        return StoreUnavailable(f"{where} has a certificate that is not trusted ({why}); {mend}")
+    mend = "is it running? set VOXPOP_CLICKHOUSE__HOST and PORT, and SECURE as it has it"
+    return StoreUnavailable(f"{where} cannot be reached ({said}); {mend}")
 
 
 def _root(error: BaseException) -> BaseException:

@@ -1,10 +1,11 @@
 """Reads. Every figure that a person sees comes from here or from the views it reads."""
 
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import IO, Any, BinaryIO, NamedTuple, TypeVar, cast
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -17,7 +18,10 @@ from workers.store.rows import RETRACTION_COLUMNS
 
 TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being written meanwhile count too
 REJUDGED = "rejudged"  # why figures were taken off, when not for an update: the same version was judged again
+COPIED_BYTES = 1 << 20
 _ALL = 2**63 - 1
+# Reads alone, with settings of one's own, as the roles of deploy/clickhouse/roles.sql have it: they may not say 1.
+_READS = {"readonly": 2}
 T = TypeVar("T")
 
 
@@ -66,6 +70,15 @@ class ProductRow(NamedTuple):
     positive: int
     mean_score: float
     aspects: list[tuple[str, int, int, int]]
+
+
+class DigestLine(NamedTuple):
+    """A digest as the results show it: its sentences, and how many texts each cites."""
+
+    product: str
+    window_start: datetime
+    texts: int
+    sentences: list[tuple[str, int]]
 
 
 class Reader:
@@ -198,6 +211,10 @@ class Reader:
         with self._explained():
             return int(str(self._client.command("SELECT count() FROM {t:Identifier}", parameters={"t": table})))
 
+    def alerts(self) -> int:
+        """How many alerts there are, open and closed."""
+        return int(self.rows("SELECT count() FROM v_alerts", {})[0][0])
+
     def products(self, *, aspects: int = 4) -> list[ProductRow]:
         """Per product: volume, sentiment mix and its `aspects` most mentioned aspects, from the aggregates."""
         with self._explained():
@@ -215,14 +232,41 @@ class Reader:
             ).result_rows
         return [ProductRow(*row) for row in rows]
 
+    def digests(self, most: int) -> list[DigestLine]:
+        """Of each product the day's digest of the most texts, the newest of equals; at most so many, the most texts
+        first."""
+        sql = (
+            "SELECT product, window_start, any(d.texts) AS texts, groupArray((sentence, d.citations)) AS sentences FROM"
+            " (SELECT * FROM v_digests ORDER BY place) AS d WHERE window_end - window_start = 86400"
+            " GROUP BY product, window_start ORDER BY texts DESC, window_start DESC LIMIT 1 BY product LIMIT {most:UInt32}"
+        )
+        return [DigestLine(*row) for row in self.rows(sql, {"most": most})]
+
     def select(
         self, sql: str, *, parameters: Mapping[str, Any] | None = None, settings: Mapping[str, Any] | None = None
     ) -> QueryResult:
         """Any SELECT, read-only: the server itself refuses a statement that would write."""
         with self._explained():
-            return self._client.query(
-                sql, parameters=dict(parameters or {}), settings={"readonly": 1} | dict(settings or {})
-            )
+            return self._client.query(sql, parameters=dict(parameters or {}), settings=_READS | dict(settings or {}))
+
+    def select_into(
+        self,
+        file: IO[bytes],
+        sql: str,
+        format_name: str,
+        *,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Writes the result of a SELECT into `file` as one of ClickHouse's formats, in constant memory. Read-only.
+
+        The server holds the answer back until its query has ended, so that what fails is an error, never half a file.
+        """
+        whole = _READS | {"wait_end_of_query": 1} | dict(settings or {})
+        with self._explained():
+            found = self._client.raw_stream(sql, parameters=dict(parameters or {}), settings=whole, fmt=format_name)
+            with closing(cast(BinaryIO, found)) as answer:
+                shutil.copyfileobj(answer, file, COPIED_BYTES)
 
     def dead_letters(self, *, reason: str = "", limit: int | None = 50) -> list["StoredLetter"]:
         """The latest dead letters, newest first; all of them when `limit` is None."""

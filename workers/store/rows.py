@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from schemas.alerts import Alert
 from schemas.insights import DeadLetter, Insight
 
 _SENTIMENT = "Enum8('negative' = -1, 'neutral' = 0, 'positive' = 1)"
@@ -118,7 +119,47 @@ RETRACTION_COLUMNS: tuple[tuple[str, str], ...] = (
     ("urgency", "Float32"),
     ("aspects.aspect", "Array(LowCardinality(String))"),
     ("aspects.sentiment", f"Array({_SENTIMENT})"),
+    ("sentiment_confidence", "Float32"),
+    ("emotion", "LowCardinality(String)"),
+    ("flags", "Array(LowCardinality(String))"),
+    ("pack", "LowCardinality(String)"),
+    ("pack_version", "LowCardinality(String)"),
     JUDGED,
+)
+
+
+def _alert(name: str, type_: str, value: Callable[[Alert], Any]) -> Column:
+    return Column(name, type_, value)
+
+
+ALERT_COLUMNS: tuple[Column, ...] = (
+    _alert("alert_id", "String", lambda a: a.alert_id),
+    _alert("revision", "UInt32", lambda a: a.revision),
+    _alert("status", WORD, lambda a: str(a.status)),
+    _alert("product", WORD, lambda a: a.product),
+    _alert("aspect", WORD, lambda a: a.aspect),
+    _alert("source", WORD, lambda a: a.source),
+    _alert("kind", WORD, lambda a: str(a.kind)),
+    _alert("window_start", "DateTime('UTC')", lambda a: a.window_start),
+    _alert("window_end", "DateTime('UTC')", lambda a: a.window_end),
+    _alert("closed_at", "Nullable(DateTime('UTC'))", lambda a: a.closed_at),
+    _alert("closed_because", WORD, lambda a: a.closed_because),
+    _alert("observed", "Float64", lambda a: float(a.leading.observed)),
+    _alert("texts", "UInt64", lambda a: a.leading.texts),
+    _alert("expected", "Float64", lambda a: a.leading.expected),
+    _alert("p_value", "Float64", lambda a: a.leading.p_value),
+    _alert("level", "Float64", lambda a: a.leading.level),
+    _alert("test", WORD, lambda a: a.leading.test),
+    _alert("severity", WORD, lambda a: a.severity),
+    _alert("signals.kind", f"Array({WORD})", lambda a: [str(s.kind) for s in a.signals]),
+    _alert("signals.aspect", f"Array({WORD})", lambda a: [s.aspect for s in a.signals]),
+    _alert("signals.observed", "Array(UInt64)", lambda a: [s.observed for s in a.signals]),
+    _alert("signals.texts", "Array(UInt64)", lambda a: [s.texts for s in a.signals]),
+    _alert("signals.expected", "Array(Float64)", lambda a: [s.expected for s in a.signals]),
+    _alert("signals.p_value", "Array(Float64)", lambda a: [s.p_value for s in a.signals]),
+    _alert("event_ids", "Array(String)", lambda a: [e.event_id for e in a.examples]),
+    _alert("sources", "Array(String)", lambda a: [e.source for e in a.examples]),
+    _alert("quotes", "Array(String)", lambda a: [e.quote for e in a.examples]),
 )
 
 

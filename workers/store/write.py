@@ -6,18 +6,20 @@ setting `deduplicate_blocks_in_dependent_materialized_views` carries the token o
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from schemas.alerts import Alert
 from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
 from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
 from workers.store.rejudged import AT_ROWS, Rejudged, old_rows
 from workers.store.rows import (
+    ALERT_COLUMNS,
     CLAIM_COLUMNS,
     DEAD_LETTER_COLUMNS,
     EVENT_KEY_COLUMNS,
@@ -63,6 +65,12 @@ class Writer:
     def insert_superseded(self, versions: Sequence[StoredVersion], token: str, now: datetime) -> None:
         """Versions of events that a later message of the same block has replaced: remembered, so that a resend is known."""
         self._insert("event_keys", *_block(EVENT_KEY_COLUMNS, versions), token, ingested_at=now)
+
+    def insert_alerts(self, alerts: Sequence[Alert], told_at: datetime) -> None:
+        """Revisions of alerts, in their order; each takes the place of those told before it."""
+        names, types, columns = _block(ALERT_COLUMNS, alerts)
+        moments = [told_at + timedelta(milliseconds=place) for place in range(len(alerts))]
+        self._insert("alerts", [*names, "raised_at"], [*types, TIME], [*columns, moments], "")
 
     def insert_page(self, page: str, rows: Sequence[Rejudged], lease_until: datetime) -> None:
         """A page of rows that were judged again, to be written afterwards. It is there wholly, or not at all."""

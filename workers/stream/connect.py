@@ -1,13 +1,17 @@
 """Kafka clients, configured alike, and what their failures mean."""
 
+import socket
+import ssl
+from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
-from workers.errors import VoxpopError
+from workers.errors import UsageError, VoxpopError
 from workers.settings import KafkaSettings
 
+PROBE_S = 3.0
 ENVELOPE_BYTES = 262_144  # a dead letter is the original message plus its headers: allow it so much more
 
 
@@ -16,7 +20,12 @@ class BrokerUnavailable(VoxpopError):
 
 
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
-    """What every kafka-python client of ours is given: addresses and security."""
+    """What every kafka-python client of ours is given: addresses and security. Certificates are verified, names too.
+
+    Raises `UsageError` when the file of the CA is not there: the client would only wait for a broker in vain.
+    """
+    if settings.ssl_cafile and not settings.ssl_cafile.is_file():
+        raise UsageError(f"VOXPOP_KAFKA__SSL_CAFILE names {settings.ssl_cafile}, which is no file; correct it")
     config: dict[str, Any] = {
         "bootstrap_servers": [address.strip() for address in settings.bootstrap_servers.split(",")],
         "client_id": "voxpop",
@@ -32,12 +41,49 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def unavailable(settings: KafkaSettings, error: Exception) -> BrokerUnavailable:
-    """The one line for a broker that does not answer."""
+    """The one line for a broker that does not answer. A client that never got in is told apart by a look of our own, since
+    kafka-python says the same whatever was wrong: that it could not bootstrap."""
+    if isinstance(error, KafkaTimeoutError) and (refused := _refusal(settings)):
+        return BrokerUnavailable(refused)
     said = " ".join(str(error).split()) or type(error).__name__
     return BrokerUnavailable(
         f"no Kafka broker answers at {settings.bootstrap_servers} ({said[:160]});"
         " is it running? set VOXPOP_KAFKA__BOOTSTRAP_SERVERS"
     )
+
+
+def _refusal(settings: KafkaSettings) -> str | None:
+    """Why the first address takes connections and lets this client in none the less; None when it takes none."""
+    where = settings.bootstrap_servers.split(",")[0].strip()
+    host, _, port = where.rpartition(":")
+    try:
+        reached = socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_S)
+    except (OSError, ValueError):
+        return None
+    protocol, user = settings.security_protocol, settings.sasl_username
+    with reached:
+        if protocol.endswith("SSL") and (wrong := _wrong_with_tls(reached, host.strip("[]"), settings.ssl_cafile)):
+            return f"Kafka at {where} {wrong}"
+    if settings.sasl_mechanism:
+        return (
+            f"Kafka at {where} does not let the user {user!r} in by {settings.sasl_mechanism} over {protocol}; set"
+            " VOXPOP_KAFKA__SASL_USERNAME, SASL_PASSWORD, SASL_MECHANISM and SECURITY_PROTOCOL as it has them"
+        )
+    return (
+        f"Kafka at {where} takes connections and does not answer in {protocol};"
+        " set VOXPOP_KAFKA__SECURITY_PROTOCOL as it has it"
+    )
+
+
+def _wrong_with_tls(reached: socket.socket, host: str, ca_file: Path | None) -> str | None:
+    try:
+        ssl.create_default_context(cafile=ca_file).wrap_socket(reached, server_hostname=host).close()
+    except ssl.SSLCertVerificationError as error:
+        why = error.verify_message
+        return f"has a certificate that is not trusted ({why}); set VOXPOP_KAFKA__SSL_CAFILE to its CA's certificate"
+    except OSError:  # it hangs up, resets, says nothing, or says something else
+        return "does not speak TLS; set VOXPOP_KAFKA__SECURITY_PROTOCOL as it has it"
+    return None
 
 
 def connect_admin(settings: KafkaSettings, *, timeout_s: float = 10.0) -> KafkaAdminClient:

@@ -1,5 +1,6 @@
 """Our topics: which they are, and creating those that are missing."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -27,6 +28,7 @@ def topic_settings(settings: KafkaSettings) -> dict[str, dict[str, str]]:
         topics[topic] = size
         topics[intents_topic(topic)] = {}
     topics[settings.insights_topic] = {"max.message.bytes": str(settings.max_message_bytes + ENVELOPE_BYTES)}
+    topics[settings.alerts_topic] = size
     topics[settings.dead_letters_topic] = {"max.message.bytes": str(settings.max_message_bytes + ENVELOPE_BYTES)}
     return topics
 
@@ -42,7 +44,7 @@ def ensure_topics(settings: KafkaSettings) -> list[str]:
         missing = [name for name in topic_settings(settings) if name not in known]
         wanted = _intents_wanted(settings, known)
         for name in missing:
-            _create(admin, name, wanted.get(name, settings.partitions), settings)
+            _create(admin, name, wanted.get(name, settings.partitions), settings, topic_settings(settings)[name])
         _grow(admin, wanted, known)
     except KafkaError as error:
         raise unavailable(settings, error) from error
@@ -79,6 +81,31 @@ def topic_ids(settings: KafkaSettings) -> dict[str, str]:
         admin.close()
 
 
+def ensure_changelogs(settings: KafkaSettings, names: Sequence[str], partitions: int) -> None:
+    """Creates the missing ones of these topics, which keep the newest message of each key. Raises `BrokerUnavailable`."""
+    admin = connect_admin(settings)
+    try:
+        known = {topic["name"] for topic in _described(admin)}
+        for name in names:
+            if name not in known:
+                _create(admin, name, partitions, settings, {"cleanup.policy": "compact"})
+    except KafkaError as error:
+        raise unavailable(settings, error) from error
+    finally:
+        admin.close()
+
+
+def partitions_of(settings: KafkaSettings, topic: str) -> int:
+    """How many partitions a topic has that is there. Raises `BrokerUnavailable`."""
+    admin = connect_admin(settings)
+    try:
+        return next(len(found["partitions"]) for found in _described(admin) if found["name"] == topic)
+    except KafkaError as error:
+        raise unavailable(settings, error) from error
+    finally:
+        admin.close()
+
+
 def _ids(described: list[dict[str, Any]]) -> dict[str, str]:
     return {topic["name"]: str(topic.get("topic_id") or "") for topic in described}
 
@@ -102,12 +129,14 @@ def _grow(admin: KafkaAdminClient, wanted: dict[str, int], known: dict[str, int]
         return  # another process was faster; or it is the embedded broker, which takes offsets of partitions it lacks
 
 
-def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: KafkaSettings) -> None:
+def _create(
+    admin: KafkaAdminClient, name: str, partitions: int, settings: KafkaSettings, config: dict[str, str]
+) -> None:
     topic = NewTopic(
         name=name,
         num_partitions=partitions,
         replication_factor=settings.replication_factor,
-        topic_configs=topic_settings(settings)[name],
+        topic_configs=config,
     )
     try:
         admin.create_topics([topic])

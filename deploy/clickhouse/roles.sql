@@ -1,0 +1,36 @@
+-- Who may do what in ClickHouse. For an administrator, after `voxpop migrate`, on a server with SQL access management:
+--     clickhouse-client --multiquery < deploy/clickhouse/roles.sql
+-- Nobody can log in as these users until they get a password and a place to come from:
+--     ALTER USER voxpop_dashboard IDENTIFIED BY '…' HOST ANY;
+-- then VOXPOP_CLICKHOUSE__USERNAME=voxpop_dashboard for `voxpop dashboard`, and VOXPOP_DASHBOARD__FEEDBACK_USERNAME and
+-- FEEDBACK_PASSWORD for the corrections of its page Review. Running the file again changes nothing.
+
+-- readonly = 2: reads alone, with settings of one's own within these limits; no statement can lift it.
+CREATE SETTINGS PROFILE IF NOT EXISTS voxpop_reads SETTINGS
+    readonly = 2,
+    max_execution_time = 60 MIN 1 MAX 300,
+    max_memory_usage = 4000000000 MIN 1 MAX 8000000000,
+    max_rows_to_read = 1000000000 MIN 1 MAX 10000000000;
+
+-- Analysts: every table and view but the dead letters, which hold what people wrote as it came, unredacted.
+CREATE ROLE IF NOT EXISTS voxpop_analyst_role SETTINGS PROFILE 'voxpop_reads';
+GRANT SELECT ON voxpop.* TO voxpop_analyst_role;
+REVOKE SELECT ON voxpop.dead_letters FROM voxpop_analyst_role;
+
+-- The dashboard: the same, and of the dead letters what was wrong and where, never key, value or headers.
+CREATE ROLE IF NOT EXISTS voxpop_dashboard_role SETTINGS PROFILE 'voxpop_reads';
+GRANT SELECT ON voxpop.* TO voxpop_dashboard_role;
+REVOKE SELECT ON voxpop.dead_letters FROM voxpop_dashboard_role;
+GRANT SELECT(topic, partition, offset, reason, sentence, failed_at) ON voxpop.dead_letters TO voxpop_dashboard_role;
+
+-- What people correct: rows are added to one table, and nothing is read.
+CREATE ROLE IF NOT EXISTS voxpop_feedback_role;
+GRANT INSERT ON voxpop.feedback TO voxpop_feedback_role;
+
+-- Dead letters, bytes and all: for those who mend what was refused.
+CREATE ROLE IF NOT EXISTS voxpop_dead_letters_role SETTINGS PROFILE 'voxpop_reads';
+GRANT SELECT ON voxpop.dead_letters TO voxpop_dead_letters_role;
+
+CREATE USER IF NOT EXISTS voxpop_analyst HOST NONE DEFAULT ROLE voxpop_analyst_role;
+CREATE USER IF NOT EXISTS voxpop_dashboard HOST NONE DEFAULT ROLE voxpop_dashboard_role;
+CREATE USER IF NOT EXISTS voxpop_feedback HOST NONE DEFAULT ROLE voxpop_feedback_role;

@@ -1,0 +1,52 @@
+-- An alert's row is its newest revision (the engine keeps the one told last); `alerts` held nothing before. Safe while workers run.
+ALTER TABLE alerts
+    ADD COLUMN IF NOT EXISTS revision UInt32 AFTER alert_id,
+    ADD COLUMN IF NOT EXISTS status LowCardinality(String) AFTER revision,
+    ADD COLUMN IF NOT EXISTS source LowCardinality(String) AFTER aspect,
+    ADD COLUMN IF NOT EXISTS closed_at Nullable(DateTime('UTC')) AFTER window_end,
+    ADD COLUMN IF NOT EXISTS closed_because LowCardinality(String) AFTER closed_at,
+    ADD COLUMN IF NOT EXISTS texts UInt64 AFTER observed,
+    ADD COLUMN IF NOT EXISTS p_value Float64 AFTER expected,
+    ADD COLUMN IF NOT EXISTS level Float64 AFTER p_value,
+    ADD COLUMN IF NOT EXISTS test LowCardinality(String) AFTER level,
+    ADD COLUMN IF NOT EXISTS `signals.kind` Array(LowCardinality(String)) AFTER severity,
+    ADD COLUMN IF NOT EXISTS `signals.aspect` Array(LowCardinality(String)) AFTER `signals.kind`,
+    ADD COLUMN IF NOT EXISTS `signals.observed` Array(UInt64) AFTER `signals.aspect`,
+    ADD COLUMN IF NOT EXISTS `signals.texts` Array(UInt64) AFTER `signals.observed`,
+    ADD COLUMN IF NOT EXISTS `signals.expected` Array(Float64) AFTER `signals.texts`,
+    ADD COLUMN IF NOT EXISTS `signals.p_value` Array(Float64) AFTER `signals.expected`,
+    ADD COLUMN IF NOT EXISTS sources Array(String) AFTER event_ids,
+    ADD COLUMN IF NOT EXISTS quotes Array(String) AFTER sources;
+
+CREATE VIEW IF NOT EXISTS v_alerts AS
+SELECT
+    alert_id,
+    revision,
+    status,
+    product,
+    kind,
+    aspect,
+    source,
+    severity,
+    window_start,
+    window_end,
+    closed_at,
+    closed_because,
+    observed,
+    texts,
+    expected,
+    p_value,
+    level,
+    test,
+    `signals.kind`,
+    `signals.aspect`,
+    `signals.observed`,
+    `signals.texts`,
+    `signals.expected`,
+    `signals.p_value`,
+    event_ids,
+    sources,
+    quotes,
+    raised_at
+FROM alerts FINAL
+ORDER BY window_start DESC, alert_id;

@@ -1,0 +1,238 @@
+"""A few sentences on a group of texts, each of which its cited texts support: composed or generated, then quoted.
+
+    texts -> set aside what orders machines about -> language -> opinions -> sentences -> guardrails -> quotes -> order
+
+A sentence that fails a guardrail is replaced by the best quotation that passes. Quotations pass the same checks. What is
+left, if anything, is shown; nothing else is.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final, Literal, Protocol
+
+import numpy as np
+
+from workers.analyze.compose import Draft, as_sentence, compose
+from workers.analyze.content import stem
+from workers.analyze.guardrails import Claim, failures, support
+from workers.analyze.instructions import addresses_machine
+from workers.analyze.language import detect_language
+from workers.analyze.opinion_words import DETERMINERS
+from workers.analyze.opinions import words_of
+from workers.analyze.phrases import English, Phrases, Spanish
+from workers.analyze.support import Evidence, Reader, cosine_share
+from workers.analyze.topics import Group, group_of
+from workers.analyze.verbatim import WORDS, Piece, pieces_of, spread_of, topical, worth_of
+
+Method = Literal["abstractive", "extractive", "mixed", "none"]
+COMPOSED_IN: Final = ("en", "es")
+LEANS: Final = 0.2  # a text whose leaning is nearer to zero is neither content nor discontent
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, the indices of the texts that it rests on, how far they support it (0…1), and whether it is a
+    quotation."""
+
+    text: str
+    citations: tuple[int, ...]
+    support: float
+    quoted: bool
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What may be shown of a group of texts. `refused` counts sentences that failed a guardrail, by its name."""
+
+    sentences: tuple[Sentence, ...]
+    refused: dict[str, int]
+
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
+    @property
+    def method(self) -> Method:
+        """Whether its sentences are the texts' own, new ones, or both."""
+        kinds = {sentence.quoted for sentence in self.sentences}
+        return "none" if not kinds else "mixed" if len(kinds) == 2 else "extractive" if True in kinds else "abstractive"
+
+
+class Author(Protocol):
+    """Writes sentences on a group of texts; believed in nothing."""
+
+    prompt: str
+
+    def write(self, texts: Sequence[str], language: str) -> list[str]:
+        """Its sentences."""
+
+
+@dataclass(frozen=True)
+class Length:
+    """How much a summary may say."""
+
+    words: int = 45
+    sentences: int = 8
+
+
+LENGTH: Final = Length()
+
+
+class Summarizer:
+    """Summarizes groups of texts with one encoder, and an author when there is one. Threads may share it."""
+
+    def __init__(self, reader: Reader, author: Author | None = None) -> None:
+        self._reader, self._author = reader, author
+
+    def summarize(
+        self, texts: Sequence[str], length: Length = LENGTH, product: str = "", before: Sequence[str] = ()
+    ) -> Summary:
+        """A summary of redacted `texts` on a product; citations are their indices. Empty when nothing has support.
+        `before` are the texts of the window before, for telling what is new."""
+        chosen, language = _of_one_language([i for i, text in enumerate(texts) if not addresses_machine(text)], texts)
+        if not chosen:
+            return Summary((), {})
+        own = [texts[i] for i in chosen]
+        evidence = self._reader.read(own)
+        _, leanings = self._reader.seen(own)
+        group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()])
+        work = _Work(self._reader, evidence, group, self._author.prompt if self._author else "", length, product)
+        if self._author is not None:
+            work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
+        elif language in COMPOSED_IN:
+            known = {stem(word) for text in before for word in words_of(text)} if before else None
+            work.take(compose(group, _phrases(language, own), known), replace=False)
+        work.fill()
+        return Summary(tuple(_renumbered(s, chosen) for s in work.ordered()), dict(work.refused))
+
+
+class _Work:
+    """One summary while it is made."""
+
+    def __init__(
+        self, reader: Reader, evidence: Evidence, group: Group, prompt: str, length: Length, product: str
+    ) -> None:
+        self._reader, self._evidence, self._group, self._prompt, self._length = reader, evidence, group, prompt, length
+        self._subject = f"{group.subject} {product}"
+        self._pieces: list[Piece] = pieces_of(group.texts)
+        self._spread = spread_of(group.texts)
+        self._named = set(topical(product))  # that a text names the product says nothing of it
+        self._shared: dict[Piece, float] = {}
+        self._drafted: list[Sentence] = []
+        self._quoted: list[Sentence] = []
+        self.refused: Counter[str] = Counter()
+
+    def take(self, drafts: Sequence[Draft], *, replace: bool) -> None:
+        """The drafts that pass; with `replace`, a quotation for each that does not."""
+        for draft, sentence in zip(drafts, self._checked(drafts, quoted=False), strict=True):
+            if sentence is not None and len(self._drafted) < self._length.sentences:
+                self._drafted.append(sentence)
+            elif replace and draft.text:
+                self._quote()
+
+    def fill(self) -> None:
+        """Adds quotations until the summary is as long as it may be."""
+        while len(self._said()) < self._length.sentences and self._words() < self._length.words and self._quote():
+            pass
+
+    def cited(self, text: str) -> Draft:
+        """A generated sentence with the texts that it is nearest to, one or several: it did not say."""
+        vectors, _ = self._reader.seen([text])
+        cosines = self._evidence.vectors @ vectors[0]
+        best: dict[int, float] = {}
+        for number, cosine in zip(self._evidence.owner.tolist(), cosines.tolist(), strict=True):
+            best[number] = max(cosine, best.get(number, -1.0))
+        ranked = sorted(best, key=lambda number: -best[number])
+        near = [number for number in ranked if best[number] >= best[ranked[0]] - CITED_WITHIN][:CITED_MOST]
+        return Draft(as_sentence(text), tuple(sorted(near)))
+
+    def ordered(self) -> list[Sentence]:
+        """What was drafted, and before its last sentences (a caveat and the verdict) what is quoted."""
+        last = next((i for i, s in enumerate(self._drafted) if s.text.startswith(CLOSINGS)), len(self._drafted))
+        return [*self._drafted[:last], *self._quoted, *self._drafted[last:]]
+
+    def _said(self) -> list[Sentence]:
+        return [*self._drafted, *self._quoted]
+
+    def _words(self) -> int:
+        return sum(len(sentence.text.split()) for sentence in self._said())
+
+    def _quote(self) -> bool:
+        """Adds the best quotation that fits and passes; False when there is none."""
+        while (piece := self._best_piece()) is not None:
+            self._pieces.remove(piece)
+            if self._said() and self._words() + len(piece.text.split()) > self._length.words + WORDS[0]:
+                continue
+            (sentence,) = self._checked([Draft(as_sentence(piece.text), (piece.number,))], quoted=True)
+            if sentence is not None:
+                self._quoted.append(sentence)
+                return True
+        return False
+
+    def _best_piece(self) -> Piece | None:
+        """Of the pieces that say most of what others say, too, the one that most texts share by meaning."""
+        covered = self._named | {stem for sentence in self._said() for stem in topical(sentence.text)}
+        worths = {piece: worth_of(piece.text, self._spread, covered) for piece in self._pieces}
+        near = sorted((p for p in worths if worths[p] > 0), key=lambda p: -worths[p])[:SHORTLIST]
+        self._note_shared([piece for piece in near if piece not in self._shared])
+        fit = [piece for piece in near if self._shared[piece] > 0]
+        return max(fit, key=lambda p: worths[p] * (1 + MEANING * self._shared[p]), default=None)
+
+    def _note_shared(self, pieces: Sequence[Piece]) -> None:
+        """How far the other texts have a clause that means the same, 0…1; 0 for what is toxic."""
+        vectors, _ = self._reader.seen([piece.text for piece in pieces])
+        toxic = self._reader.toxicity(vectors) if pieces else ()
+        numbers = range(len(self._group.texts))
+        for piece, vector, toxicity in zip(pieces, vectors, toxic, strict=bool(pieces)):
+            cosines = self._evidence.vectors @ vector
+            best = [cosines[self._evidence.owner == n].max(initial=-1.0) for n in numbers if n != piece.number]
+            shared = float(np.mean([cosine_share(cosine) for cosine in best])) if best else 1.0
+            self._shared[piece] = 0.0 if toxicity >= TOXIC else max(shared, 1e-6)
+
+    def _checked(self, drafts: Sequence[Draft], *, quoted: bool) -> list[Sentence | None]:
+        vectors, leanings = self._reader.seen([draft.text for draft in drafts])
+        checked: list[Sentence | None] = []
+        for draft, vector, leaning in zip(drafts, vectors, leanings.tolist(), strict=True):
+            claim = Claim(draft.text, vector, leaning, draft.citations, self._subject, self._prompt)
+            failed = failures(claim, self._evidence)
+            self.refused.update(failed)
+            rating = support(claim, self._evidence)
+            checked.append(None if failed else Sentence(draft.shown, draft.citations, rating, quoted))
+        return checked
+
+
+SHORTLIST: Final = 12  # pieces that are compared by meaning
+MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth more than one that none shares
+TOXIC: Final = 0.5  # from this probability on a text is not quoted
+CITED_WITHIN: Final = 0.03  # of the best cosine: texts that say the same
+CITED_MOST: Final = 4
+CLOSINGS: Final = ("However", "Overall", "Sin embargo", "En general")
+
+
+def _of_one_language(chosen: Sequence[int], texts: Sequence[str]) -> tuple[list[int], str]:
+    """Those of the language that most are written in, English before Spanish before others; and that language."""
+    languages = {i: detect_language(texts[i])[0] for i in chosen}
+    counts = Counter(languages.values())
+    if not counts:
+        return [], ""
+    language = max(counts, key=lambda name: (counts[name], name == "en", name == "es", name))
+    return [i for i in chosen if languages[i] == language], language
+
+
+def _phrases(language: str, texts: Sequence[str]) -> Phrases:
+    return English() if language == "en" else Spanish(_articles(texts))
+
+
+def _articles(texts: Sequence[str]) -> dict[str, str]:
+    """Noun -> the article that the texts put before it most."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for text in texts:
+        words = words_of(text)
+        counts.update((b, a) for a, b in pairwise(words) if a in ("el", "la", "los", "las") and b not in DETERMINERS)
+    return {noun: article for (noun, article), _ in sorted(counts.items(), key=lambda item: item[1])}
+
+
+def _renumbered(sentence: Sentence, chosen: Sequence[int]) -> Sentence:
+    return Sentence(sentence.text, tuple(chosen[i] for i in sentence.citations), sentence.support, sentence.quoted)

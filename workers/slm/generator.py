@@ -1,0 +1,119 @@
+"""Prompts to text: a CTranslate2 decoder, one thread a replica, batches filled by tokens, always the likeliest next token.
+
+What all prompts of a call begin with is read once (`static_prompt`) and its states are kept for the next call.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from ctranslate2 import Generator as Model  # type: ignore[attr-defined]  # re-exported from its extension
+from tokenizers import Tokenizer
+
+from workers.settings import usable_cpus
+from workers.slm.errors import PackError
+
+BATCH_TOKENS: Final = 2_048  # prompts of one batch, the longest times their number
+SAME_LENGTH: Final = 1.1  # prompts of a batch: what a longer one has beyond the shortest is read token by token
+NO_REPEATED: Final = 5  # tokens in a row; small models go in circles
+
+
+@dataclass(frozen=True)
+class DecoderShape:
+    """How a pack lays out a conversation; see `workers.slm.recipes.DecoderLayout`."""
+
+    context_tokens: int
+    turn_start: str
+    turn_end: str
+
+
+class Generator:
+    """A CTranslate2 decoder with its tokenizer. Threads may share one; `close` (or `with`) frees it."""
+
+    def __init__(
+        self, model_dir: Path, tokenizer_file: Path, shape: DecoderShape, *, replicas: int | None = None
+    ) -> None:
+        """Load the model. `replicas` defaults to the CPUs this process may use."""
+        self._tokenizer = Tokenizer.from_file(str(tokenizer_file))
+        self.shape = shape
+        for token in (shape.turn_start, shape.turn_end):
+            if self._tokenizer.token_to_id(token) is None:
+                raise PackError(
+                    f"the tokenizer has no token {token}; correct the recipe's decoder section and build again"
+                )
+        self.replicas = replicas or usable_cpus()
+        self._model = Model(str(model_dir), inter_threads=self.replicas, intra_threads=1)
+        self._marks = re.compile(r"<\|.*?\|>|" + "|".join(map(re.escape, (shape.turn_start, shape.turn_end))))
+
+    def tokens(self, text: str) -> list[str]:
+        """The tokens of a text. What looks like a mark of the conversation is taken out: a text cannot begin a turn."""
+        encoded: list[str] = self._tokenizer.encode(self._marks.sub(" ", text), add_special_tokens=False).tokens
+        return encoded
+
+    def answers(self, system: str, asked: Sequence[str], new_tokens: int) -> list[str]:
+        """What the model answers to each of `asked`, in order, in at most `new_tokens` tokens, `system` said first.
+        What does not fit the context loses its end. The same input gives the same answer."""
+        shared, closing = self._shared(system), self._closing()
+        room = self.shape.context_tokens - len(shared) - len(closing) - new_tokens
+        if room < 1:
+            raise PackError(
+                f"the system text and {new_tokens} new tokens leave no room in {self.shape.context_tokens} tokens"
+            )
+        prompts = [[*self.tokens(text)[:room], *closing] for text in asked]
+        answers = [""] * len(prompts)
+        batches = list(_batches([len(prompt) for prompt in prompts]))
+        pending = [
+            self._model.generate_batch(
+                [prompts[i] for i in batch],
+                static_prompt=shared,
+                cache_static_prompt=True,
+                max_length=new_tokens,
+                end_token=self.shape.turn_end,
+                include_prompt_in_result=False,
+                beam_size=1,
+                sampling_topk=1,
+                no_repeat_ngram_size=NO_REPEATED,
+                asynchronous=True,
+            )
+            for batch in batches
+        ]
+        for batch, results in zip(batches, pending, strict=True):
+            for i, result in zip(batch, results, strict=True):
+                answers[i] = self._tokenizer.decode(result.result().sequences_ids[0]).strip()
+        return answers
+
+    def close(self) -> None:
+        """Free the model."""
+        self._model.unload_model()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _shared(self, system: str) -> list[str]:
+        turn, end = self.shape.turn_start, self.shape.turn_end
+        return [turn, *self.tokens(f"system\n{system}"), end, *self.tokens("\n"), turn, *self.tokens("user\n")]
+
+    def _closing(self) -> list[str]:
+        turn, end = self.shape.turn_start, self.shape.turn_end
+        return [end, *self.tokens("\n"), turn, *self.tokens("assistant\n")]
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, the longest first, whose tokens fit `BATCH_TOKENS`."""
+    batch: list[int] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        longest = lengths[batch[0]] if batch else 0
+        if batch and ((len(batch) + 1) * longest > BATCH_TOKENS or longest > SAME_LENGTH * lengths[i]):
+            yield batch
+            batch = []
+        batch.append(i)
+    if batch:
+        yield batch
