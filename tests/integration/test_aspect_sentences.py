@@ -61,14 +61,14 @@ def test_the_set_is_what_it_says() -> None:
     assert {name for s in sentences() for name in s.aspects if not s.novel} == KNOWN
 
 
-@pytest.mark.parametrize(("language", "floor"), [("en", Shares(0.84, 0.48, 0.52)), ("es", Shares(0.70, 0.46, 0.62))])
+@pytest.mark.parametrize(("language", "floor"), [("en", Shares(0.79, 0.50, 0.70)), ("es", Shares(0.69, 0.45, 0.68))])
 def test_aspects_of_the_taxonomy_are_found_and_judged(judge: Judge, language: str, floor: Shares) -> None:
     seen = shares(judge, [s for s in sentences() if s.language == language and not s.novel])
     print(f"aspects of the taxonomy, {language}: {seen}")
     assert all(have >= least for have, least in zip(seen, floor, strict=True)), seen
 
 
-@pytest.mark.parametrize(("language", "floor"), [("en", 0.76), ("es", 0.60)])
+@pytest.mark.parametrize(("language", "floor"), [("en", 0.80), ("es", 0.80)])
 def test_aspects_named_by_the_caller_alone_are_judged(judge: Judge, language: str, floor: float) -> None:
     seen = shares(judge, [s for s in sentences() if s.language == language and s.novel])
     print(f"aspects that the caller names, {language}: {seen}")

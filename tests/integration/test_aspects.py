@@ -33,8 +33,8 @@ def mentions(judge: Judge, text: str, *names: str, title: str = "") -> dict[str,
             {"battery": ("negative", "batería"), "display": ("positive", "pantalla")},
         ),
         (
-            "The room was spotless. Breakfast was cold and awful.",
-            {"cleanliness": ("positive", "spotless"), "food": ("negative", "Breakfast")},
+            "Delivery was quick. The zip broke on day one.",
+            {"delivery": ("positive", "Delivery"), "durability": ("negative", "zip")},
         ),
     ],
 )

@@ -47,7 +47,7 @@ def test_the_taxonomy_and_what_was_fitted_know_none_of_them() -> None:
     assert len(SAYS) == 60
 
 
-@pytest.mark.parametrize(("language", "recall_floor"), [("en", 0.5), ("es", 0.5)])
+@pytest.mark.parametrize(("language", "recall_floor"), [("en", 0.55), ("es", 0.55)])
 def test_a_description_finds_its_aspect_and_seldom_another(wider: Judge, language: str, recall_floor: float) -> None:
     own = [(name, said["text"]) for name, said in SAYS if said["language"] == language]
     found = mentions(wider, [text for _, text in own])
@@ -55,7 +55,7 @@ def test_a_description_finds_its_aspect_and_seldom_another(wider: Judge, languag
     all_found = sum(len(some) for some in found)
     print(f"new aspects, {language}: recall {hits / len(own):.2f}, precision {hits / max(1, all_found):.2f}")
     assert hits / len(own) >= recall_floor
-    assert hits / max(1, all_found) >= 0.5
+    assert hits / max(1, all_found) >= 0.85
 
 
 def test_texts_that_do_not_speak_of_them_seldom_get_one(wider: Judge) -> None:
@@ -63,7 +63,7 @@ def test_texts_that_do_not_speak_of_them_seldom_get_one(wider: Judge) -> None:
     found = mentions(wider, [line.split("\t")[1] for line in lines])
     share = sum(map(len, found)) / len(found)
     print(f"new aspects found in a text that speaks of others: {share:.2f} of ten")
-    assert share <= 0.25
+    assert share <= 0.3
 
 
 def test_what_is_said_of_a_named_one_is_judged(wider: Judge) -> None:

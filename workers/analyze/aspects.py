@@ -22,9 +22,11 @@ class AspectFinder(Protocol):
     def learn(self, names: Sequence[str]) -> None:
         """Embed names that will be asked for and are not known yet. Before `read`, and not in the encoder's threads."""
 
-    def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None) -> Any:
-        """What `mentions` needs of a text's token states. `spans` are its clauses, in the characters that the encoder saw;
-        `names` are the aspects asked for, None for the taxonomy's."""
+    def read(
+        self, text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None
+    ) -> Any:
+        """What `mentions` needs of a text, as the encoder saw it, and its token states. `spans` are its clauses, in
+        characters of `text`; `names` are the aspects asked for, None for the taxonomy's."""
 
     def mentions(
         self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Any, whole: NDArray[np.float32]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.insights import AspectMention, Evidence, SentimentLabel
 from schemas.taxonomy import Taxonomy
+from workers.analyze.aspect_words import AspectWords
 from workers.analyze.sentences import Span
 from workers.slm.attention import AspectAttention, PresenceCard, Queries
 from workers.slm.encoder import Encoder, TokenStates, normalised, pool_spans
@@ -23,21 +24,24 @@ LABELS: tuple[SentimentLabel, ...] = ("negative", "neutral", "positive")
 
 class Asked(NamedTuple):
     """Of the aspects (a,) asked of a text: P(present) (a,), polarity (a, 3), and how much each clause is looked at for it,
-    (a, k); with the two that P(present) is made of, the attention's `presence` and the topic's `likeness`, (a,)."""
+    (a, k); with what P(present) is made of, the attention's `presence`, the topic's `likeness` and whether it is `called` by
+    its words, (a,)."""
 
     present: Array
     polarity: Array
     on_clauses: Array
     presence: Array
     likeness: Array
+    called: Array
 
 
 class _Names(NamedTuple):
-    """Some aspects, ready to be asked of any text: their queries, their topics (a, d), and what `PresenceCard` says of each,
-    (4, a); `new` (a,) says which the attention was not trained on."""
+    """Some aspects, ready to be asked of any text: their queries, their topics (a, d), their words, and what `PresenceCard`
+    says of each, (5, a); `new` (a,) says which the attention was not trained on."""
 
     queries: Queries
     topics: Array
+    words: AspectWords
     presence: Array
     new: NDArray[np.bool_]
 
@@ -51,9 +55,11 @@ class AttentionFinder:
         self._encoder, self._attention, self._topics = encoder, attention, topics
         self.names = tuple(aspect.name for aspect in taxonomy.aspects)
         self._described = {
-            aspect.name: self._embed([aspect.name.replace("_", " "), *aspect.title.values(), *aspect.sentences()])
+            aspect.name: self._embed([_spoken(aspect.name), *aspect.title.values(), *aspect.sentences()])
             for aspect in taxonomy.aspects
         }
+        self._titles = {aspect.name: [*aspect.title.values()] for aspect in taxonomy.aspects}
+        self._sentences = {aspect.name: [*aspect.sentences()] for aspect in taxonomy.aspects}
         self._asked: dict[tuple[str, ...], _Names] = {}
         self.learn(self.names)
 
@@ -61,32 +67,41 @@ class AttentionFinder:
         """Embed the names that are new: a name that the taxonomy does not know is its own description."""
         for name in names:
             if name not in self._described:
-                self._described[name] = self._embed([name.replace("_", " ")])
+                self._described[name] = self._embed([_spoken(name)])
         key = tuple(names)
         if key and key not in self._asked:
             own, topics = (np.stack([self._described[name][i] for name in key]) for i in (0, 1))
             card = self._attention.card
             new = np.array([name not in card.names for name in key])
             cards = [card.new if each else card.learnt for each in new]
-            self._asked[key] = _Names(self._attention.queries(own), topics, _columns(cards), new)
+            words = AspectWords(
+                [[_spoken(name), *self._titles.get(name, ())] for name in key],
+                [self._sentences.get(name, ()) for name in key],
+            )
+            self._asked[key] = _Names(self._attention.queries(own), topics, words, _columns(cards), new)
 
-    def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None) -> Asked:
-        """What the token states answer to the names, or to all of the taxonomy's."""
+    def read(
+        self, text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None
+    ) -> Asked:
+        """What the text and its token states answer to the names, or to all of the taxonomy's."""
         key = self.names if names is None else tuple(names)
         if not key:
-            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),), (), ())))
+            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),), (), (), ())))
         asked = self._asked[key]
         reading = self._attention.ask(tokens.states, asked.queries)
         on_clauses = _summed(reading.looked, tokens.offsets, spans)
-        likeness = np.zeros(len(key), np.float32)
+        called = asked.words.called([text[start:end] for start, end in spans])
+        alike = np.zeros_like(called)
         if self._topics is not None and spans:
             alike = asked.topics @ self._topics(pool_spans(tokens, spans)).T
-            likeness = alike.max(axis=1)
-            on_clauses[asked.new] = alike[asked.new]
-        by_attention, by_topic, bias, _ = asked.presence
-        logits = by_attention * reading.presence + by_topic * likeness + bias
+        by_attention, by_topic, by_words, bias, _ = asked.presence
+        likeness, named = (each.max(axis=1, initial=0) for each in (alike, called))
+        logits = by_attention * reading.presence + by_topic * likeness + by_words * named + bias
         present = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-        return Asked(present, reading.polarity, on_clauses, reading.presence, likeness)
+        if self._topics is not None:
+            on_clauses += alike + called
+            on_clauses[asked.new] = (by_topic[:, None] * alike + by_words[:, None] * called)[asked.new]
+        return Asked(present, reading.polarity, on_clauses, reading.presence, likeness, named)
 
     def mentions(
         self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Asked, whole: Array
@@ -96,7 +111,7 @@ class AttentionFinder:
             return ()
         if names is not None:
             return tuple(self._mention(name, i, clauses, reading, whole) for i, name in enumerate(names))
-        thresholds = self._asked[self.names].presence[3] if self.names else np.zeros(0, np.float32)
+        thresholds = self._asked[self.names].presence[-1] if self.names else np.zeros(0, np.float32)
         found = spoken_of(reading.present, reading.on_clauses, thresholds, self._attention.card.most_per_clause)
         mentions = [self._mention(self.names[i], i, clauses, reading, whole) for i in found]
         return tuple(sorted(mentions, key=lambda m: (m.evidence.start, -m.confidence)))
@@ -118,7 +133,11 @@ class AttentionFinder:
 
 
 def _columns(cards: Sequence[PresenceCard]) -> Array:
-    return np.array([(c.attention, c.topic, c.bias, c.threshold) for c in cards], np.float32).T
+    return np.array([(c.attention, c.topic, c.words, c.bias, c.threshold) for c in cards], np.float32).T
+
+
+def _spoken(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def spoken_of(present: Array, on_clauses: Array, threshold: Array | float, most: int) -> list[int]:

@@ -37,7 +37,9 @@ class LikenessFinder:
             if name not in self._described:
                 self._described[name] = self._embed([name.replace("_", " ")])
 
-    def read(self, tokens: TokenStates, spans: Sequence[tuple[int, int]], _names: Sequence[str] | None) -> Vectors:
+    def read(
+        self, _text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], _names: Sequence[str] | None
+    ) -> Vectors:
         """The clauses' embeddings (k, d)."""
         return pool_spans(tokens, spans)
 

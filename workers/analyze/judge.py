@@ -122,7 +122,7 @@ class Judge:
         def look(index: int, tokens: TokenStates) -> _Seen:
             request = requests[index]
             own, longer = (_shifted(spans[index], request.offset) for spans in (clauses, sentences))
-            reading = self._aspects.read(tokens, own, request.aspects)
+            reading = self._aspects.read(request.seen, tokens, own, request.aspects)
             return _Seen(tokens.pooled, pool_spans(tokens, longer), reading)
 
         seen = self._encoder.reduce([request.seen for request in requests], look)

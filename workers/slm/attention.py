@@ -25,13 +25,15 @@ TENSORS = ("query", "key", "value", "hidden", "last")
 
 
 class PresenceCard(BaseModel):
-    """P(present) = sigmoid(attention * a + topic * c + bias): `a` is the attention's presence logit, `c` the cosine between
-    the aspect's topic and the likest clause's (`workers.slm.topics`). An aspect is found from `threshold` on."""
+    """P(present) = sigmoid(attention * a + topic * c + words * w + bias): `a` is the attention's presence logit, `c` the
+    cosine between the aspect's topic and the likest clause's (`workers.slm.topics`), `w` 1 where the text has a word of its
+    name, 0.5 where it has one of its description. An aspect is found from `threshold` on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     attention: float = 1.0
     topic: float = 0.0
+    words: float = 0.0
     bias: float = 0.0
     threshold: float = Field(default=0.5, ge=0, le=1)
 

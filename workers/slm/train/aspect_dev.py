@@ -149,7 +149,9 @@ class AspectDev:
         spans = [[(clause.start, clause.end) for clause in split_clauses(text)] for text in texts]
 
         def look(index: int, tokens: TokenStates) -> tuple[Asked, Array]:
-            return finder.read(tokens, spans[index], names[index] if names else None), tokens.pooled.copy()
+            return finder.read(
+                texts[index], tokens, spans[index], names[index] if names else None
+            ), tokens.pooled.copy()
 
         found = self._encoder.reduce(texts, look)
         logits = self._heads.logits("sentiment", normalised(np.stack([pooled for _, pooled in found])))
@@ -162,22 +164,22 @@ def _tuned(stream: Stream) -> list[int]:
 
 
 def _by_likelihood(readings: Sequence[Asked], gold: NDArray[np.bool_]) -> PresenceCard:
-    """Logistic regression on the attention's logit and the topic's likeness (Platt 1999)."""
-    x = np.stack([_features(reading) for reading in readings]).reshape(-1, 2)
+    """Logistic regression on the attention's logit, the topic's likeness and the words (Platt 1999)."""
+    x = np.stack([_features(reading) for reading in readings]).reshape(-1, 3)
     model = LogisticRegression(C=1e4, max_iter=1000).fit(x, gold.ravel())
-    attention, topic = (round(float(value), 4) for value in model.coef_[0])
-    return PresenceCard(attention=attention, topic=topic, bias=round(float(model.intercept_[0]), 4))
+    attention, topic, words = (round(float(value), 4) for value in model.coef_[0])
+    return PresenceCard(attention=attention, topic=topic, words=words, bias=round(float(model.intercept_[0]), 4))
 
 
 def _features(reading: Asked) -> Array:
-    return np.stack([reading.presence, reading.likeness], axis=1)
+    return np.stack([reading.presence, reading.likeness, reading.called], axis=1)
 
 
 def _said(readings: Sequence[Asked], card: PresenceCard, most: int) -> NDArray[np.bool_]:
     """Which aspects (a,) of each text are found, (n, a)."""
     said = np.zeros((len(readings), len(readings[0].present)), bool)
     for row, reading in zip(said, readings, strict=True):
-        logits = _features(reading) @ np.array([card.attention, card.topic], np.float32) + card.bias
+        logits = _features(reading) @ np.array([card.attention, card.topic, card.words], np.float32) + card.bias
         present = (1 / (1 + np.exp(-logits))).astype(np.float32)
         row[spoken_of(present, reading.on_clauses, card.threshold, most)] = True
     return said

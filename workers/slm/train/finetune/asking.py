@@ -1,7 +1,8 @@
 """`python -m workers.slm.train.finetune.asking`: trains the aspect attention alone, on the finished encoder's states.
 
 The first training teaches the encoder and a first attention together; this one takes the encoder as it is and gives the
-attention many passes over all that is known of aspects, absent ones above all. The descriptions' embeddings are centred and
+attention many passes over all that is known of aspects, absent ones above all. What is kept lies between the two: the first
+judges polarity better, the second presence. The descriptions' embeddings are centred and
 scaled first, since all of one encoder's embeddings are much alike; that goes into the query's weights in the end.
 """
 
@@ -148,6 +149,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--frozen", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=9)
+    parser.add_argument("--share", type=float, default=0.5, help="how far to go from the first training's attention")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
     arguments = parser.parse_args()
@@ -181,7 +183,8 @@ def main() -> None:
     asking.run(arguments.epochs, dice)
     print(f"MAMS dev {mams_accuracy(asking.attention, dev_states, dev, queries):.2f}", flush=True)
     plain = rescaled(asking.attention, 1 / spread, -centre / spread)
-    own = {f"aspects.{name}": p.detach() for name, p in plain.state_dict().items()}
+    first = {name: p.detach() for name, p in network.aspects.state_dict().items()}
+    own = {f"aspects.{name}": first[name].lerp(p.detach(), arguments.share) for name, p in plain.state_dict().items()}
     torch.save(weights | own, arguments.folder / "asked.pt")
 
 
