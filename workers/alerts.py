@@ -33,6 +33,7 @@ from workers.publish_alerts import AlertPublisher, Stopped
 from workers.settings import AlertSettings, Settings
 from workers.store.connect import connect
 from workers.store.write import Writer
+from workers.stream.connect import BrokerUnavailable
 from workers.stream.produce import AcknowledgedProducer
 from workers.stream.topics import ensure_changelogs, ensure_topics, partitions_of
 
@@ -198,7 +199,7 @@ class AlertsApp:
         try:
             ends = await asyncio.wait_for(consumer.highwaters(*partitions), 10)
             positions = {tp: await consumer.position(tp) for tp in partitions}
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, BrokerUnavailable) as error:
             log.warning("the broker does not answer", cause=str(error))
             return False
         return all((positions[tp] or 0) >= (ends.get(tp) or 0) for tp in partitions)

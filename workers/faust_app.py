@@ -1,12 +1,16 @@
 """The Faust app, configured like our other Kafka clients, and its tables."""
 
+import asyncio
 import ssl
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import faust
+from faust.transport.drivers import aiokafka
+from kafka import TopicPartition
 
 from workers.settings import KafkaSettings, Settings
+from workers.stream.lag import LagProbe
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
@@ -41,6 +45,58 @@ class PartitionTable(MutableMapping[str, Any]):
         return len(self._table.data)
 
 
+class Consumer(aiokafka.Consumer):
+    """Faust's, but nothing is lost at a start. Faust rebuilds tables up to where the broker says changelogs end, and the
+    embedded one answers with the first offset of the last batch (`stream/lag.py`). And Faust begins to read the stream
+    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it."""
+
+    settings: KafkaSettings
+    _held_back: frozenset[Any] = frozenset()
+
+    async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
+        """Partition -> one past its last message. Raises `BrokerUnavailable`."""
+        ends = await asyncio.to_thread(self._ends, [TopicPartition(tp.topic, tp.partition) for tp in partitions])
+        return {tp: ends[TopicPartition(tp.topic, tp.partition)] for tp in partitions}
+
+    def _ends(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        probe = LagProbe(self.settings)
+        try:
+            return probe.ends_of(partitions)
+        finally:
+            probe.close()
+
+    def resume_partitions(self, tps: Any) -> None:
+        """While partitions move, not before `resume_flow`, which follows: by then queues are empty, offsets sought."""
+        if self.app.rebalancing:
+            self._held_back |= frozenset(tps)
+        else:
+            super().resume_partitions(tps)
+
+    def resume_flow(self) -> None:
+        super().resume_partitions(self._held_back)
+        self._held_back = frozenset()
+        super().resume_flow()
+
+    def stop_flow(self) -> None:
+        self._held_back = frozenset()
+        super().stop_flow()
+
+
+class Transport(aiokafka.Transport):
+    """Kafka, by our consumer."""
+
+    Consumer = Consumer
+
+    def __init__(self, app: Any, settings: KafkaSettings) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self._settings = settings
+
+    def create_consumer(self, callback: Any, **options: Any) -> Any:
+        consumer: Any = super().create_consumer(callback, **options)
+        consumer.settings = self._settings
+        return consumer
+
+
 def faust_app(settings: Settings, partitions: int) -> Any:
     """An app whose tables have as many partitions as the stream they count. Build it within the event loop that runs it."""
     kafka = settings.kafka
@@ -62,6 +118,7 @@ def faust_app(settings: Settings, partitions: int) -> Any:
         web_enabled=False,
         logging_config={"version": 1, "disable_existing_loggers": False},
     )
+    app.transport = Transport(app, kafka)
     app.producer.buffer.max_messages = BUFFERED
     return app
 
