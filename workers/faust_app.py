@@ -2,13 +2,14 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import faust
 from faust.transport.drivers import aiokafka
 from kafka import TopicPartition
 
+from workers.changelogs import Changelogs
 from workers.settings import KafkaSettings, Settings
 from workers.stream.lag import LagProbe
 
@@ -19,24 +20,32 @@ BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundr
 class PartitionTable(MutableMapping[str, Any]):
     """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts.
 
-    `sent` gets a future a change, done when the changelog is acknowledged.
+    Changes are in it at once, and on their way to its changelog when `changelogs` sends them. `states`: whether it says how
+    far the others have come.
     """
 
-    def __init__(self, table: Any, partition: int, sent: Callable[[Any], None]) -> None:
+    def __init__(self, table: Any, partition: int, changelogs: Changelogs, *, states: bool) -> None:
         self._table = table
         self._partition = partition
-        self._sent = sent
+        self._changelogs = changelogs
+        self._states = states
 
     def __getitem__(self, key: str) -> Any:
         return self._table.data[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._table.data[key] = value
-        self._sent(self._table.send_changelog(self._partition, key, value))
+        current = self._changelogs.current
+        changes = current.states if self._states else current.content
+        changes.append(lambda: self._table.send_changelog(self._partition, key, value))
 
     def __delitem__(self, key: str) -> None:
         del self._table.data[key]
-        self._sent(self._table.send_changelog(self._partition, key, None, value_serializer="raw"))
+        self._changelogs.current.deletions.append(lambda: self._delete(key))
+
+    def _delete(self, key: str) -> None:
+        if key not in self._table.data:  # it may have come again
+            self._table.send_changelog(self._partition, key, None, value_serializer="raw")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table.data)
