@@ -1,9 +1,9 @@
 """`voxpop alerts`: the Faust app that watches `voxpop.insights`, and what surrounds it.
 
 A text is counted in three tables whose changelogs are topics; an alert is told (table, topic) before the tables say that it
-was, and a message is acknowledged after what it changed in the tables is. So after a crash the tables are rebuilt, the
-texts since the last commit are counted again to the same effect, and an alert that was being told is told again under its
-id.
+was, and a message is acknowledged after what it changed in the tables is (`workers/changelogs.py`). So after a crash the
+tables are rebuilt, the texts since the last commit are counted again to the same effect, and an alert that was being told is
+told again under its id.
 
 Windows are ours (`workers/alerting`), not Faust's: those expire by the latest event time of a partition, whereas products
 and topics keep different time.
@@ -12,7 +12,6 @@ and topics keep different time.
 import asyncio
 import signal
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -26,6 +25,7 @@ from workers import metrics
 from workers.alerting.notify import Notifier
 from workers.alerting.text import from_insight
 from workers.alerting.watch import Step, Tables, Watch
+from workers.changelogs import Changelogs
 from workers.errors import VoxpopError
 from workers.faust_app import PartitionTable, faust_app
 from workers.health import HealthServer, Probes
@@ -33,6 +33,7 @@ from workers.publish_alerts import AlertPublisher, Stopped
 from workers.settings import AlertSettings, Settings
 from workers.store.connect import connect
 from workers.store.write import Writer
+from workers.stream.connect import BrokerUnavailable
 from workers.stream.produce import AcknowledgedProducer
 from workers.stream.topics import ensure_changelogs, ensure_topics, partitions_of
 
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 TICK_S = 1.0
 OUTSTANDING = 100  # messages whose changes are on their way to the changelogs
-STOP_S = 10.0  # for what is on its way when it is told to stop
+STOP_S = 10.0  # for what is on its way when it is told to stop, or partitions move
 
 
 class AlertsApp:
@@ -51,8 +52,7 @@ class AlertsApp:
         self._publisher = publisher
         self._notifier = notifier
         self._watches: dict[int, Watch] = {}
-        self._sent: list[Any] = []
-        self._outstanding: deque[tuple[Any, list[Any]]] = deque()
+        self._changelogs = Changelogs(OUTSTANDING)
         self._one_at_a_time = asyncio.Lock()
         self._latest_event = time.monotonic()
         self._failure: BaseException | None = None
@@ -157,33 +157,20 @@ class AlertsApp:
                 if step.alerts:
                     await asyncio.to_thread(self._publisher.publish, step.alerts)
                 watch.settle(step)
-            self._outstanding.append((event, self._sent[:]))
-            self._sent.clear()
-            await self._acknowledge(OUTSTANDING)
-
-    async def _acknowledge(self, outstanding: int) -> None:
-        """The messages, in their order, whose changes the changelogs have; waits while more than so many are outstanding."""
-        while self._outstanding:
-            event, sent = self._outstanding[0]
-            if len(self._outstanding) <= outstanding and not all(change.done() for change in sent):
-                return
-            for change in sent:
-                await change
-            self._outstanding.popleft()
-            if event is not None:
-                event.ack()
+            self._changelogs.send(event)
+            await self._changelogs.acknowledge()
 
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(STOP_S), self._one_at_a_time:
-                await self._acknowledge(0)
+                await self._changelogs.acknowledge(everything=True)
         except TimeoutError:
-            log.warning("stopped before the changelogs had everything; the last texts will be read again")
+            log.warning("not waiting until the changelogs have everything; the last texts will be read again")
 
     async def _tick(self) -> None:
         """While nothing comes in, and only if that is not because the broker is away."""
         async with self._one_at_a_time:
-            await self._acknowledge(OUTSTANDING)
+            await self._changelogs.acknowledge()
         idle_s = time.monotonic() - self._latest_event
         if idle_s < self._settings.alerts.settle_s or not self.ready:
             return
@@ -198,7 +185,7 @@ class AlertsApp:
         try:
             ends = await asyncio.wait_for(consumer.highwaters(*partitions), 10)
             positions = {tp: await consumer.position(tp) for tp in partitions}
-        except (TimeoutError, OSError) as error:
+        except (TimeoutError, OSError, BrokerUnavailable) as error:
             log.warning("the broker does not answer", cause=str(error))
             return False
         return all((positions[tp] or 0) >= (ends.get(tp) or 0) for tp in partitions)
@@ -214,13 +201,20 @@ class AlertsApp:
 
     def _watch(self, partition: int) -> Watch:
         if partition not in self._watches:
-            tables = Tables(*(PartitionTable(table, partition, self._sent.append) for table in self._tables))
+            texts, hours, products = self._tables
+            tables = Tables(
+                PartitionTable(texts, partition, self._changelogs, states=False),
+                PartitionTable(hours, partition, self._changelogs, states=False),
+                PartitionTable(products, partition, self._changelogs, states=True),
+            )
             self._watches[partition] = Watch(self._settings.alerts, tables, partition)
         return self._watches[partition]
 
     async def _forget(self, *_: object, **__: object) -> None:
         """Partitions move: what is known of them is read from the tables again."""
+        await self._finish()
         async with self._one_at_a_time:
+            self._changelogs.drop()
             self._watches.clear()
 
     async def _notify(self, event: Any) -> None:

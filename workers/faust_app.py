@@ -1,12 +1,17 @@
 """The Faust app, configured like our other Kafka clients, and its tables."""
 
+import asyncio
 import ssl
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import faust
+from faust.transport.drivers import aiokafka
+from kafka import TopicPartition
 
+from workers.changelogs import Changelogs
 from workers.settings import KafkaSettings, Settings
+from workers.stream.lag import LagProbe
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
@@ -15,30 +20,90 @@ BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundr
 class PartitionTable(MutableMapping[str, Any]):
     """A Faust table, of which one partition's part is written. Outside of a stream too: time passes without texts.
 
-    `sent` gets a future a change, done when the changelog is acknowledged.
+    Changes are in it at once, and on their way to its changelog when `changelogs` sends them. `states`: whether it says how
+    far the others have come.
     """
 
-    def __init__(self, table: Any, partition: int, sent: Callable[[Any], None]) -> None:
+    def __init__(self, table: Any, partition: int, changelogs: Changelogs, *, states: bool) -> None:
         self._table = table
         self._partition = partition
-        self._sent = sent
+        self._changelogs = changelogs
+        self._states = states
 
     def __getitem__(self, key: str) -> Any:
         return self._table.data[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._table.data[key] = value
-        self._sent(self._table.send_changelog(self._partition, key, value))
+        current = self._changelogs.current
+        changes = current.states if self._states else current.content
+        changes.append(lambda: self._table.send_changelog(self._partition, key, value))
 
     def __delitem__(self, key: str) -> None:
         del self._table.data[key]
-        self._sent(self._table.send_changelog(self._partition, key, None, value_serializer="raw"))
+        self._changelogs.current.deletions.append(lambda: self._delete(key))
+
+    def _delete(self, key: str) -> None:
+        if key not in self._table.data:  # it may have come again
+            self._table.send_changelog(self._partition, key, None, value_serializer="raw")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._table.data)
 
     def __len__(self) -> int:
         return len(self._table.data)
+
+
+class Consumer(aiokafka.Consumer):
+    """Faust's, but nothing is lost at a start. Faust rebuilds tables up to where the broker says changelogs end, and the
+    embedded one answers with the first offset of the last batch (`stream/lag.py`). And Faust begins to read the stream
+    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it."""
+
+    settings: KafkaSettings
+    _held_back: frozenset[Any] = frozenset()
+
+    async def highwaters(self, *partitions: Any) -> Mapping[Any, int]:
+        """Partition -> one past its last message. Raises `BrokerUnavailable`."""
+        ends = await asyncio.to_thread(self._ends, [TopicPartition(tp.topic, tp.partition) for tp in partitions])
+        return {tp: ends[TopicPartition(tp.topic, tp.partition)] for tp in partitions}
+
+    def _ends(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        probe = LagProbe(self.settings)
+        try:
+            return probe.ends_of(partitions)
+        finally:
+            probe.close()
+
+    def resume_partitions(self, tps: Any) -> None:
+        """While partitions move, not before `resume_flow`, which follows: by then queues are empty, offsets sought."""
+        if self.app.rebalancing:
+            self._held_back |= frozenset(tps)
+        else:
+            super().resume_partitions(tps)
+
+    def resume_flow(self) -> None:
+        super().resume_partitions(self._held_back)
+        self._held_back = frozenset()
+        super().resume_flow()
+
+    def stop_flow(self) -> None:
+        self._held_back = frozenset()
+        super().stop_flow()
+
+
+class Transport(aiokafka.Transport):
+    """Kafka, by our consumer."""
+
+    Consumer = Consumer
+
+    def __init__(self, app: Any, settings: KafkaSettings) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self._settings = settings
+
+    def create_consumer(self, callback: Any, **options: Any) -> Any:
+        consumer: Any = super().create_consumer(callback, **options)
+        consumer.settings = self._settings
+        return consumer
 
 
 def faust_app(settings: Settings, partitions: int) -> Any:
@@ -62,6 +127,7 @@ def faust_app(settings: Settings, partitions: int) -> Any:
         web_enabled=False,
         logging_config={"version": 1, "disable_existing_loggers": False},
     )
+    app.transport = Transport(app, kafka)
     app.producer.buffer.max_messages = BUFFERED
     return app
 

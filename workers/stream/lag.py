@@ -4,15 +4,18 @@ The ends are the producer's own acknowledgements, not the broker's answer to "wh
 broker (Tansu 0.6) answers with the *first* offset of the last batch, so up to a batch of messages would be overlooked.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from workers.settings import KafkaSettings
 from workers.stream.connect import client_config, unavailable
 
-READ_ON_MS = 500  # without a message for so long, there is none
+READ_ON_MS = 500
+ANSWER_S = 30.0
+ANY_BATCH = 1_000_000  # messages: as many as one answer can hold
 
 
 class LagProbe:
@@ -40,19 +43,31 @@ class LagProbe:
         return sum(max(0, end - committed[partition]) for partition, end in ends.items())
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
-        """Partition -> one past its last message. Reads on from what the broker says, which may be too little: see above.
+        """Partition -> one past its last message; see `ends_of`."""
+        return self.ends_of(
+            [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
+        )
 
-        Raises `BrokerUnavailable`.
+    def ends_of(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """Partition -> one past the last message it had when asked, or a later one. Reads the last batch, from where the
+        broker says that the end is: see above.
+
+        Raises `BrokerUnavailable`, also when a partition is not answered for in `ANSWER_S` seconds.
         """
         try:
-            partitions = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic) or ()]
-            ends = dict(self._consumer.end_offsets(partitions))
-            self._consumer.assign(partitions)
-            for partition in partitions:
-                self._consumer.seek(partition, ends[partition])
-            while read := self._consumer.poll(timeout_ms=READ_ON_MS):
-                for partition, messages in read.items():
-                    ends[partition] = messages[-1].offset + 1
+            ends: dict[TopicPartition, int] = dict(self._consumer.end_offsets(list(partitions)))
+            self._consumer.assign(list(ends))
+            for partition, end in ends.items():
+                self._consumer.seek(partition, end)
+            asked, give_up = set(ends), time.monotonic() + ANSWER_S
+            while asked:
+                self._consumer.poll(timeout_ms=READ_ON_MS, max_records=ANY_BATCH)
+                answered = {each for each in asked if self._consumer.highwater(each) is not None}
+                ends |= {partition: self._consumer.position(partition) for partition in answered}
+                self._consumer.pause(*answered)
+                asked -= answered
+                if asked and time.monotonic() > give_up:
+                    raise KafkaTimeoutError(f"no answer for {len(asked)} partitions in {ANSWER_S:.0f} s")
         except KafkaError as error:
             raise unavailable(self._settings, error) from error
         return ends
