@@ -47,10 +47,10 @@ LIMITS = (
     "No Spanish reviews were at hand: long Spanish texts ride on Spanish tweets strung together and on English reviews.",
     "Emotion knows anger, joy, optimism and sadness, from tweets: on reviews it is a tone, not a diagnosis.",
     "A new aspect is found by its name's words and what its description is about: of 60 sentences on ten aspects that "
-    "nothing was fitted on, six in ten were found and hardly any of what was found there was wrong; of a text that speaks of none "
-    "of the ten, one is found in every fourth.",
-    "In a text that is otherwise negative, what is praised is often judged by the rest: 82 % (English) and 72 % (Spanish) of "
-    "the polarities of named aspects are right on 160 sentences of our own, 89 and 75 % in the version before this one.",
+    "nothing was fitted on, six in ten were found and hardly any of what was found there was wrong; of a text that speaks "
+    "of none of the ten, one is found in every fourth.",
+    "In a text that is otherwise negative, what is praised is often judged by the rest: 82 % (English) and 72 % (Spanish) "
+    "of the polarities of named aspects are right on 160 sentences of our own, 89 and 75 % in the version before this one.",
     "The reason of a complaint learnt from airline tweets and 80 complaints of our own; waiting, ordering and staff are its "
     "weak ones.",
     "Aspects beyond MAMS, SemEval and the taxonomy are judged by their name or description alone.",
