@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from nicegui import app as nicegui_app
 from nicegui import ui
 from starlette.staticfiles import StaticFiles
 
@@ -56,6 +57,8 @@ def add_pages(app: FastAPI, settings: Settings, figures: Figures, taxonomy: Taxo
         show_welcome_message=False,
         reconnect_timeout=30,
     )
+    # The bar that Quasar shows while anything loads has no name for a screen reader; pages say themselves that they load.
+    nicegui_app.config.quasar_config["loadingBar"] = {"skipHijack": True}
 
 
 def _opener(page: type[LivePage], site: Site) -> Callable[[Request], object]:
