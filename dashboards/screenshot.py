@@ -18,7 +18,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 MACOS_BROWSER = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
 LOAD_MS = 15_000  # of the page's own clock, which runs ahead of ours while nothing is under way
 TIMEOUT_S = 120
-TRIES = 3
+TRIES = 6  # a page may be sent before its figures, which are there the next time
 SHOWS_FIGURES = b'class="status"'  # see status.html: nothing is loading, and ClickHouse has answered
 PNG = b"\x89PNG\r\n\x1a\n"
 
