@@ -164,10 +164,8 @@ def test_a_join_that_outlasts_the_poll_which_began_it_is_taken_up(
     worker.consumer._consumer.poll(timeout_ms=0)
     assert coordinator.rejoining
     wait_until(lambda: coordinator._join_task.is_done, "the broker's answer, which comes between two polls")
-    generation = coordinator._generation.generation_id
     cluster.send_reviews(range(20))
     worker.run_until(cluster.caught_up, "the messages")
-    assert coordinator._generation.generation_id == generation, "it has joined a second time"
     assert not coordinator.rejoining
     assert coordinator._heartbeat_enabled
     rows.assert_are_reviews(range(20))

@@ -23,7 +23,6 @@ from workers.settings import KafkaSettings, WorkerSettings
 from workers.stream.blocks import Block, Message, intent_partitions, now_s, settlement
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
 from workers.stream.header_names import accept_any_header_name
-from workers.stream.kept_join import kept_join
 from workers.stream.owned_partition import OwnedPartition, RebalanceLog
 from workers.stream.topics import present_topics
 
@@ -371,7 +370,6 @@ class BlockConsumer:
         coordinator = self._consumer._coordinator
         if coordinator.rejoining:
             coordinator.request_rejoin()
-            coordinator._join_task = kept_join(coordinator._join_task, coordinator._generation.generation_id)
         return bool(coordinator.rejoining)
 
     @staticmethod
