@@ -33,6 +33,7 @@ test-chaos: .venv/installed-for-tests packs kafka-jars
 	@for try in 1 2 3 4 5; do \
 		$(BIN)/voxpop chaos --broker embedded --faults $(CHAOS_FAULTS) --events 1200 > .voxpop/chaos.log 2>&1 && { cat .voxpop/chaos.log; exit 0; }; \
 		cat .voxpop/chaos.log; grep -q "the stream is stuck" .voxpop/chaos.log || exit 1; \
+		grep -q '"doubled": 0,' .voxpop/chaos.log && grep -q '"aggregate_mismatches": 0,' .voxpop/chaos.log || exit 1; \
 	done; exit 1
 	$(BIN)/voxpop chaos --broker kafka --faults $(CHAOS_FAULTS) --events 1200
 
