@@ -13,10 +13,11 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import structlog
+from kafka import TopicPartition
 from pydantic import ValidationError
 
 from schemas.alerts import Alert
@@ -34,6 +35,7 @@ from workers.settings import AlertSettings, Settings
 from workers.store.connect import connect
 from workers.store.write import Writer
 from workers.stream.connect import BrokerUnavailable
+from workers.stream.lag import LagProbe
 from workers.stream.produce import AcknowledgedProducer
 from workers.stream.topics import ensure_changelogs, ensure_topics, partitions_of
 
@@ -168,27 +170,30 @@ class AlertsApp:
             log.warning("not waiting until the changelogs have everything; the last texts will be read again")
 
     async def _tick(self) -> None:
-        """While nothing comes in, and only if that is not because the broker is away."""
+        """While nothing comes in, and only if that is not because it could not: the broker away, partitions moving."""
         async with self._one_at_a_time:
             await self._changelogs.acknowledge()
-        idle_s = time.monotonic() - self._latest_event
-        if idle_s < self._settings.alerts.settle_s or not self.ready:
+        if not self.ready:
+            self._latest_event = time.monotonic()
+            return
+        if time.monotonic() - self._latest_event < self._settings.alerts.settle_s:
             return
         self._latest_event = time.monotonic()
-        if await self._nothing_waits():
+        if await asyncio.to_thread(self._nothing_waits):
             now_s = int(time.time())
             self._watch_all()
             await self._do(lambda: [(watch, watch.tick(now_s)) for watch in self._watches.values()])
 
-    async def _nothing_waits(self) -> bool:
-        consumer, partitions = self.app.consumer, self._partitions()
+    def _nothing_waits(self) -> bool:
+        """Whether every text that the topic holds is counted. What was read may still wait in a queue, so that is told by
+        what is committed, a moment after it was counted."""
+        partitions = [TopicPartition(tp.topic, tp.partition) for tp in self._partitions()]
         try:
-            ends = await asyncio.wait_for(consumer.highwaters(*partitions), 10)
-            positions = {tp: await consumer.position(tp) for tp in partitions}
-        except (TimeoutError, OSError, BrokerUnavailable) as error:
+            with closing(LagProbe(self._settings.kafka, self._settings.alerts.group_id)) as probe:
+                return not probe.behind(probe.ends_of(partitions))
+        except BrokerUnavailable as error:
             log.warning("the broker does not answer", cause=str(error))
             return False
-        return all((positions[tp] or 0) >= (ends.get(tp) or 0) for tp in partitions)
 
     def _partitions(self) -> list[Any]:
         topic = self._settings.kafka.insights_topic

@@ -20,9 +20,9 @@ from typing import Final
 
 import structlog
 
+from workers.analyze.author import author_of
 from workers.analyze.summary import Length, Summarizer
 from workers.analyze.support import Reader
-from workers.commands.generator import author_of
 from workers.failpoints import failpoint
 from workers.settings import DigestSettings, Settings
 from workers.slm.build import ensure_pack

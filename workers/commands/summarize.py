@@ -9,11 +9,11 @@ import orjson
 from rich.console import Console
 
 from schemas.events import MAX_TEXT_CHARS, InvalidMessage, decode_json
+from workers.analyze.author import author_of
 from workers.analyze.redact import Redactor
 from workers.analyze.summary import Length, Summarizer, Summary
 from workers.analyze.support import Reader
 from workers.commands.classify import open_lines
-from workers.commands.generator import author_of
 from workers.errors import UsageError, VoxpopError
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
