@@ -20,7 +20,6 @@ from typing import Final
 
 import structlog
 
-from workers.analyze.author import author_of
 from workers.analyze.summary import Length, Summarizer
 from workers.analyze.support import Reader
 from workers.failpoints import failpoint
@@ -28,6 +27,7 @@ from workers.settings import DigestSettings, Settings
 from workers.slm.build import ensure_pack
 from workers.store.connect import StoreUnavailable, connect
 from workers.store.digests import SECONDS, DigestRow, DigestStore, PendingWindow, WindowText
+from workers.summary_author import author_of
 
 log = structlog.get_logger(__name__)
 

@@ -1,12 +1,9 @@
 """A generator as the author of a summary. It is told what to do once; what it says is checked like any sentence."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Final
 
 from workers.analyze.sentences import split_sentences
-from workers.settings import Settings
-from workers.slm.build import ensure_pack
 from workers.slm.generator import Generator
 
 SYSTEM: Final = (
@@ -40,19 +37,3 @@ class GeneratingAuthor:
         while len(self._generator.tokens(line)) > tokens:
             line = line[: int(len(line) * 0.9)]
         return line
-
-
-@contextmanager
-def author_of(
-    settings: Settings, name: str | None = None, *, replicas: int | None = None
-) -> Iterator[GeneratingAuthor | None]:
-    """The author by the decoder pack of this name, else of the settings', else None. Builds the pack when it is missing.
-
-    Raises `PackError`."""
-    wanted = name or settings.model.generator
-    if wanted is None:
-        yield None
-        return
-    pack = ensure_pack(wanted, settings.packs_dir, settings.cache_dir, choice=settings.model.base_source)
-    with pack.generator(replicas or settings.model.replicas) as generator:
-        yield GeneratingAuthor(generator, pack.name, pack.version)

@@ -9,7 +9,6 @@ import orjson
 from rich.console import Console
 
 from schemas.events import MAX_TEXT_CHARS, InvalidMessage, decode_json
-from workers.analyze.author import author_of
 from workers.analyze.redact import Redactor
 from workers.analyze.summary import Length, Summarizer, Summary
 from workers.analyze.support import Reader
@@ -17,6 +16,7 @@ from workers.commands.classify import open_lines
 from workers.errors import UsageError, VoxpopError
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
+from workers.summary_author import author_of
 from workers.worker import build_redactor
 
 MAX_LINE_BYTES = 64 * MAX_TEXT_CHARS
