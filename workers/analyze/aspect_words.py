@@ -1,25 +1,15 @@
 """Whether a text calls an aspect by its words: those of its name and title, or those of its description."""
 
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workers.analyze.content import content
+
 BY_NAME, BY_DESCRIPTION = 1.0, 0.5
 STEM = 6  # letters: aparcar and aparcamiento begin alike, and so do returned and returning
-_WORD = re.compile(r"[^\W\d_]{3,}")
-_EMPTY = frozenset(
-    word
-    for line in (
-        "the and for with that this from what how its his her their whether not are was were has have had can cannot ",
-        "could would all any where when una unos unas los las del con por para que como sus son era hay sin muy mas ",
-        "esta este ese esa esto algo cada donde cuando quien too very into onto over more most much many people ",
-        "personas gente thing things cosa cosas good bad great buen bueno mal use used using uso ",
-    )
-    for word in line.split()
-)
 
 
 class AspectWords:
@@ -44,9 +34,9 @@ class AspectWords:
 
 
 def stems(texts: Iterable[str]) -> frozenset[str]:
-    """The beginnings of the words that mean something, without accents and plurals."""
-    words = _WORD.findall(unicodedata.normalize("NFD", " ".join(texts)).translate(_NO_ACCENTS).lower())
-    return frozenset((word if len(word) < 4 else word.rstrip("s"))[:STEM] for word in words if word not in _EMPTY)
+    """The beginnings of the words that mean something, without accents: many people write none."""
+    return frozenset(_without_accents(stem)[:STEM] for text in texts for stem in content(text))
 
 
-_NO_ACCENTS = dict.fromkeys(range(0x300, 0x370))
+def _without_accents(word: str) -> str:
+    return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))

@@ -149,7 +149,7 @@ def main() -> None:
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--frozen", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=9)
-    parser.add_argument("--share", type=float, default=0.5, help="how far to go from the first training's attention")
+    parser.add_argument("--share", type=float, default=0.75, help="how far to go from the first training's attention")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
     arguments = parser.parse_args()
