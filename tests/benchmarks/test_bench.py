@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from schemas.taxonomy import load_taxonomy
+from workers.bench.family import cpu_seconds, memory
 from workers.bench.generated import fill
 from workers.bench.machine import machine
 from workers.bench.rounds import in_turn, markdown, spread
 from workers.bench.screens import CALLS
-from workers.bench.stopwatch import Speed, cpu_seconds
+from workers.bench.stopwatch import Speed
 from workers.bench.texts import built_in_texts, texts_of
 from workers.embedded.clickhouse import embedded_clickhouse
 from workers.errors import UsageError
@@ -42,6 +43,32 @@ def test_the_cost_of_the_protocol_comes_as_a_table_and_as_json() -> None:
     assert {"voxpop", "ctranslate2", "kafka-python"} <= document["machine"]["versions"].keys()
 
 
+def test_latency_and_the_whole_stack_are_measured() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "workers.cli",
+        "bench",
+        "--quick",
+        "--json",
+        "--part",
+        "latency",
+        "--part",
+        "scale",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout.splitlines()[-1])
+    latencies = document["parts"]["latency"]["sorted_latencies_s"]
+    assert set(latencies) == {"0.50", "0.80", "0.95"}
+    for share, seconds in latencies.items():
+        assert seconds[0] >= 0
+        assert seconds[0] <= document[f"latency_p50_s_at_{float(share) * 100:.0f}"] <= seconds[-1]
+    assert set(document["parts"]["scale"]["speeds"]) == {"1 workers", "2 workers"}
+    assert min(document["scale_two_workers_to_one"], document["first_insight_s"], document["usd_a_million_here"]) > 0
+    assert 100 < document["stack_memory_mb"] < 20_000
+
+
 def test_the_screens_are_measured_over_generated_insights_call_by_call() -> None:
     command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", "--part", "screens", "--rows", "2000"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
@@ -62,7 +89,7 @@ def test_an_unknown_part_is_wrong_use() -> None:
     command = [sys.executable, "-m", "workers.cli", "bench", "--part", "speed"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert "engine, pipeline, protocol, plumbing" in ran.stderr
+    assert "engine, pipeline, protocol, plumbing, latency, scale" in ran.stderr
 
 
 def test_the_ways_take_turns_and_are_compared_round_by_round() -> None:
@@ -99,6 +126,20 @@ def test_computing_of_children_counts() -> None:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         child.kill()
+
+
+def test_memory_of_children_is_told_one_by_one() -> None:
+    taken = 64
+    with subprocess.Popen(
+        [sys.executable, "-c", f"held = b'x' * ({taken} << 20); print(1, flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        held = memory()
+        child.kill()
+    assert held[child.pid].resident >= held[child.pid].proportional >= taken
 
 
 def test_the_built_in_texts_are_the_same_each_time_all_different_and_have_a_long_tail() -> None:

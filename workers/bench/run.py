@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers.bench.engine import measure_engine
+from workers.bench.latency import measure_latency
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
 from workers.bench.rounds import Measured
+from workers.bench.scale import measure_scale
 from workers.bench.screens import measure_screens
 from workers.bench.texts import built_in_texts, texts_of
 from workers.bench.whole_way import measure_pipeline
@@ -17,7 +19,7 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "screens")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "screens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,22 @@ class Size:
     rounds: int
     rows: int
     screen_rounds: int
+    paced_s: float  # so long texts come at each load
+    starts: int  # of a whole stack, for each number of workers
 
 
 FULL, QUICK = (
-    Size(texts=2_048, engine_texts=1_024, messages=20_000, rounds=7, rows=1_000_000, screen_rounds=20),
-    Size(texts=256, engine_texts=64, messages=1_500, rounds=2, rows=20_000, screen_rounds=3),
+    Size(
+        texts=2_048,
+        engine_texts=1_024,
+        messages=20_000,
+        rounds=7,
+        rows=1_000_000,
+        screen_rounds=20,
+        paced_s=60,
+        starts=3,
+    ),
+    Size(texts=256, engine_texts=64, messages=1_500, rounds=2, rows=20_000, screen_rounds=3, paced_s=5, starts=1),
 )
 
 
@@ -93,6 +106,10 @@ def _measure(
         return measure_engine(settings, pack, texts[: size.engine_texts], size.rounds, place, said)
     if part == "pipeline":
         return measure_pipeline(settings, pack, texts, size.rounds, place, said)
+    if part == "latency":
+        return measure_latency(settings, texts, size.paced_s, place, said)
+    if part == "scale":
+        return measure_scale(settings, texts, size.starts, place, said)
     with running_stack(settings, place, workers=0) as stack:
         many = built_in_texts(size.messages, seed=1)
         if part == "plumbing":

@@ -61,4 +61,5 @@ def _page(measured: Mapping[str, Measured], on: Mapping[str, Any]) -> list[str]:
     ]
     for name, part in measured.items():
         lines += ["", f"### {name}", "", part.table]
+        lines += [f"Not measured: {what} ({why})" for what, why in part.skipped.items()]
     return lines
