@@ -56,8 +56,10 @@ class PartitionTable(MutableMapping[str, Any]):
 
 class Consumer(aiokafka.Consumer):
     """Faust's, but nothing is lost at a start. Faust rebuilds tables up to where the broker says changelogs end, and the
-    embedded one answers with the first offset of the last batch (`stream/lag.py`). And Faust begins to read the stream
-    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it."""
+    embedded one answers with the first offset of the last batch (`stream/lag.py`). Faust begins to read the stream
+    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it. And it
+    asks for messages of a set of partitions that it goes on changing: when the last is taken out while it waits, aiokafka
+    takes the empty set for all partitions, moves past their messages, and Faust drops those of partitions not in the set."""
 
     settings: KafkaSettings
     _held_back: frozenset[Any] = frozenset()
@@ -73,6 +75,10 @@ class Consumer(aiokafka.Consumer):
             return probe.ends_of(partitions)
         finally:
             probe.close()
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        """Messages of the partitions that are active now, whatever becomes of the set meanwhile."""
+        return await super()._getmany(active_partitions and set(active_partitions), timeout)
 
     def resume_partitions(self, tps: Any) -> None:
         """While partitions move, not before `resume_flow`, which follows: by then queues are empty, offsets sought."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 
-from workers.bench.cost import FRONTIER, MACHINE, usd_a_million_by_frontier, usd_a_million_here
 from workers.bench.family import Held, memory
 from workers.bench.rounds import Measured, in_turn, markdown
 from workers.bench.runs import events_of
 from workers.bench.stopwatch import Speed, Stopwatch
 from workers.errors import VoxpopError
+from workers.plan.cost import FRONTIER, MACHINE, usd_a_million_by_frontier, usd_a_million_here
 from workers.settings import Settings
 from workers.stack import Stack, running_stack
 

@@ -8,9 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from workers.bench.cost import MACHINE
 from workers.commands.bench import remembered
 from workers.errors import UsageError
+from workers.plan.cost import MACHINE
 from workers.plan.sizing import (
     KAFKA_REPLICAS,
     STORE_REPLICAS,

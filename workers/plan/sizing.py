@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workers.bench.cost import MACHINE_USD_AN_HOUR
 from workers.errors import UsageError
+from workers.plan.cost import MACHINE_USD_AN_HOUR
 from workers.plan.queueing import WorkerModel, fitted
 from workers.settings import Settings
 
