@@ -455,7 +455,9 @@ def plan(
 def eval_command(
     files: Annotated[list[Path], typer.Argument(help="CSV, TSV or JSONL, .gz or not: a text and a label a row.")],
     pack: Annotated[str | None, typer.Option(help="A pack's name or directory; the configured one if unset.")] = None,
-    head: Annotated[str, typer.Option(help="One of the pack's heads, or aspects.")] = "sentiment",
+    head: Annotated[
+        str, typer.Option(help="One of the pack's heads, intents.complaint for one label of several, or aspects.")
+    ] = "sentiment",
     text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
     label_column: Annotated[
         str | None, typer.Option(help="The column of the labels; label if unset, or aspects for that head.")
