@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import faust
+from aiokafka.abc import AbstractTokenProvider
 from faust.transport.drivers import aiokafka
 from kafka import TopicPartition
 
 from workers.changelogs import Changelogs
-from workers.settings import KafkaSettings, Settings
+from workers.settings import OAUTHBEARER, KafkaSettings, Settings
 from workers.stream.lag import LagProbe
+from workers.stream.oauth import ClientCredentials
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
@@ -97,6 +99,17 @@ class Consumer(aiokafka.Consumer):
         super().stop_flow()
 
 
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
+    """Access tokens as aiokafka asks for them."""
+
+    def __init__(self, credentials: ClientCredentials) -> None:
+        self._credentials = credentials
+
+    async def token(self) -> str:
+        """A token that lives for a while. Raises `NoToken`."""
+        return await asyncio.to_thread(self._credentials.token)
+
+
 class Transport(aiokafka.Transport):
     """Kafka, by our consumer."""
 
@@ -145,6 +158,8 @@ def _credentials(kafka: KafkaSettings) -> Any:
     context = ssl.create_default_context(cafile=kafka.ssl_cafile) if encrypted else None
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context)
+    if kafka.sasl_mechanism == OAUTHBEARER:
+        return faust.OAuthCredentials(oauth_cb=Tokens(ClientCredentials(kafka)), ssl_context=context)
     return faust.SASLCredentials(
         username=kafka.sasl_username,
         password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,

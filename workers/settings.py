@@ -5,6 +5,7 @@ path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -22,6 +23,7 @@ from pydantic_settings import (
 from workers.errors import UsageError
 
 MIN_TOKEN_CHARS = 16
+OAUTHBEARER = "OAUTHBEARER"
 
 
 class _Section(BaseModel):
@@ -41,19 +43,35 @@ class KafkaSettings(_Section):
     max_message_bytes: int = Field(default=1_048_576, ge=1_024, description="Larger messages become dead letters.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_username: str | None = Field(default=None, description="With OAUTHBEARER the client's id.")
+    sasl_password: SecretStr | None = Field(default=None, description="With OAUTHBEARER the client's secret.")
+    sasl_oauth_token_url: str | None = Field(
+        default=None, description="Where OAUTHBEARER gets its tokens; https, or http on loopback."
+    )
+    sasl_oauth_scope: str | None = None
 
     @model_validator(mode="after")
     def _says_who_it_is(self) -> Self:
         if self.security_protocol.startswith("SASL_"):
-            given = {name: getattr(self, name) for name in ("sasl_mechanism", "sasl_username", "sasl_password")}
+            needed = ["sasl_mechanism", "sasl_username", "sasl_password"]
+            if self.sasl_mechanism == OAUTHBEARER:
+                needed.append("sasl_oauth_token_url")
+            given = {name: getattr(self, name) for name in needed}
             if missing := [name for name, value in given.items() if not value]:
                 raise ValueError(f"the security protocol {self.security_protocol} needs {', '.join(missing)}")
         elif self.sasl_mechanism:
             raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
         return self
+
+    @field_validator("sasl_oauth_token_url")
+    @classmethod
+    def _keeps_the_secret(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/]", url):
+            raise ValueError(
+                "the client's secret is sent there: it begins with https://, or http:// and a loopback address"
+            )
+        return url
 
 
 class ClickHouseSettings(_Section):
