@@ -5,6 +5,7 @@ import random
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from workers.analyze.judge import Judge, Request
 from workers.analyze.known_answers import KnownAnswers
 from workers.bench.rounds import Contest, Measured, in_turn, markdown
 from workers.bench.stopwatch import Speed, timed
+from workers.errors import UsageError
 from workers.settings import Settings
 from workers.slm.packs import Pack
 from workers.worker import build_redactor, known_answers
@@ -33,7 +35,10 @@ Judging = Callable[[Sequence[Request]], list[Analysis | None]]
 def measure_cache(
     settings: Settings, pack: Pack, texts: Sequence[str], most_tweets: int, rounds: int, said: Callable[[str], None]
 ) -> Measured:
-    """`cache_saving_…`: the speed of remembering to that of judging every text. Every round begins with an empty memory."""
+    """`cache_saving_…`: the speed of remembering to that of judging every text. Every round begins with an empty memory.
+
+    Raises `UsageError` when the settings ask for no memory.
+    """
     redactor, taxonomy, model = build_redactor(settings), load_taxonomy(settings.taxonomy), settings.model
     headline_min_chars = model.headline_min_chars
     judge = Judge(pack, taxonomy, redactor, b"", replicas=model.replicas, headline_min_chars=headline_min_chars)
@@ -57,7 +62,8 @@ def measure_cache(
             speeds = [f"{contest.median(way):,.0f}" for way in (EVERY, MEMORY)]
             rows.append([name, f"{100 * repeats:.1f} %", *speeds, f"{ratio:.2f}", f"{memory / len(stream):,.0f}"])
             rows[-1] += [f"{count} of {len(stream):,}" for count in unlike.values()]
-            figures[f"cache_saving_{name.replace(' % ', '_pct_').replace(' ', '_')}"] = ratio
+            figure = f"cache_saving_{name.replace(' % ', '_pct_').replace(' ', '_')}"
+            figures |= {figure: ratio, f"{figure}_cpu": contest.core_ratio(MEMORY, EVERY)}
             details["speeds"][name], details["differences"][name] = contest.as_document(), unlike
     table = markdown(
         ["stream", "repeated", "every text/s", "remembering/s", "ratio", "bytes a text", *unlike],
@@ -119,10 +125,8 @@ def _contest(
         return timed(len(stream), lambda: answers.update({EVERY: _judged(judge.judge, stream)}))
 
     def remembering(_: int) -> Speed:
-        memory = known_answers(settings) or KnownAnswers(1, 0)
-        memories[:] = [memory]
-        work = lambda part: memory.judge(judge, part)  # noqa: E731
-        return timed(len(stream), lambda: answers.update({MEMORY: _judged(work, stream)}))
+        memories[:] = [memory := _empty_memory(settings)]
+        return timed(len(stream), lambda: answers.update({MEMORY: _judged(partial(memory.judge, judge), stream)}))
 
     contest = in_turn({EVERY: every, MEMORY: remembering}, rounds, said)
     backwards = _judged(judge.judge, stream[::-1])[::-1]
@@ -133,6 +137,13 @@ def _contest(
         "other numbers when judged backwards": _other(answers[EVERY], backwards, numbers=True),
     }
     return contest, memories[0].bytes, unlike
+
+
+def _empty_memory(settings: Settings) -> KnownAnswers:
+    memory = known_answers(settings)
+    if memory is None:
+        raise UsageError("the settings ask for no memory (model.cache_entries, model.cache_mb); set both above 0")
+    return memory
 
 
 def _judged(judge: Judging, stream: Sequence[Request]) -> list[Analysis | None]:

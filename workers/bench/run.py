@@ -26,8 +26,8 @@ PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cach
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
-    engines are slow, so they and ours get `engine_texts`. `tweets` are real ones, judged with and without memory, `rows`
-    what the screens are measured over."""
+    engines are slow, so they and ours get `engine_texts`, as do streams with reposts. `tweets` are real ones, judged with
+    and without memory, `rows` what the screens are measured over."""
 
     texts: int
     engine_texts: int
@@ -125,7 +125,7 @@ def _measure(
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
     if part == "cache":
-        return measure_cache(settings, pack, texts, size.tweets, size.rounds, said)
+        return measure_cache(settings, pack, texts[: size.engine_texts], size.tweets, size.rounds, said)
     with running_stack(settings, place, workers=0) as stack:
         many = built_in_texts(size.messages, seed=1)
         if part == "plumbing":
