@@ -405,7 +405,8 @@ def bench(
     parts: Annotated[
         list[str],
         typer.Option(
-            "--part", help="engine, pipeline, protocol, plumbing, latency, scale or screens. Repeatable; all if unset."
+            "--part",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens. Repeatable; all if unset.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,

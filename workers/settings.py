@@ -139,6 +139,8 @@ class ModelSettings(_Section):
     )
     base_source: Literal["auto", "pypi", "hub"] = "auto"
     headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
+    cache_entries: int = Field(default=50_000, ge=0, description="Answers that a worker remembers; 0 remembers none.")
+    cache_mb: int = Field(default=64, ge=0, description="What they take in its memory, about, at most.")
 
 
 class PrivacySettings(_Section):

@@ -39,6 +39,7 @@ WITH_EXTRAS = (
     "workers.bench.onnx_engine",
     "workers.bench.paint",
     "workers.bench.torch_engine",
+    "workers.evaluate.first_tier",
     "workers.evaluate.rivals",
     "workers.evaluate.summaries",
 )

@@ -8,6 +8,7 @@ from workers.bench.engine import measure_engine
 from workers.bench.latency import measure_latency
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
+from workers.bench.reposts import measure_cache
 from workers.bench.rounds import Measured
 from workers.bench.scale import measure_scale
 from workers.bench.screens import measure_screens
@@ -19,18 +20,20 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "screens")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
-    engines are slow, so they and ours get `engine_texts`. `rows` are what the screens are measured over."""
+    engines are slow, so they and ours get `engine_texts`, as do streams with reposts. `tweets` are real ones, judged with
+    and without memory, `rows` what the screens are measured over."""
 
     texts: int
     engine_texts: int
     messages: int
     rounds: int
+    tweets: int
     rows: int
     screen_rounds: int
     paced_s: float  # so long texts come at each load
@@ -43,12 +46,23 @@ FULL, QUICK = (
         engine_texts=1_024,
         messages=20_000,
         rounds=7,
+        tweets=10_000,
         rows=1_000_000,
         screen_rounds=20,
         paced_s=60,
         starts=3,
     ),
-    Size(texts=256, engine_texts=64, messages=1_500, rounds=2, rows=20_000, screen_rounds=3, paced_s=5, starts=1),
+    Size(
+        texts=256,
+        engine_texts=64,
+        messages=1_500,
+        rounds=2,
+        tweets=256,
+        rows=20_000,
+        screen_rounds=3,
+        paced_s=5,
+        starts=1,
+    ),
 )
 
 
@@ -110,6 +124,8 @@ def _measure(
         return measure_latency(settings, texts, size.paced_s, place, said)
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
+    if part == "cache":
+        return measure_cache(settings, pack, texts[: size.engine_texts], size.tweets, size.rounds, said)
     with running_stack(settings, place, workers=0) as stack:
         many = built_in_texts(size.messages, seed=1)
         if part == "plumbing":
