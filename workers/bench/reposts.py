@@ -1,16 +1,12 @@
-"""What remembering answers saves on a stream with reposts, beside judging every text; and what real posts repeat."""
+"""What remembering answers saves on a stream with reposts, beside judging every text; and what texts of one's own repeat."""
 
-import gzip
 import random
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
 from schemas.insights import Analysis
 from schemas.taxonomy import load_taxonomy
@@ -26,16 +22,16 @@ from workers.worker import build_redactor, known_answers
 
 SHARES = (0, 20, 50)  # of a hundred texts that came before
 AT_ONCE = 256  # given to the judge at once: a block
-TWEET_ROUNDS = 2  # they are many, and real: their answers are compared
-TWEETS = Path("../shared/data/airline_train.jsonl.gz")
+OWN, OWN_ROUNDS = "texts of the file", 2  # they may be many, and are real: their answers are compared
 EVERY, MEMORY = "every text judged", "answers remembered"
 Judging = Callable[[Sequence[Request]], list[Analysis | None]]
 
 
 def measure_cache(
-    settings: Settings, pack: Pack, texts: Sequence[str], most_tweets: int, rounds: int, said: Callable[[str], None]
+    settings: Settings, pack: Pack, texts: Sequence[str], own: Sequence[str], rounds: int, said: Callable[[str], None]
 ) -> Measured:
     """`cache_saving_…`: the speed of remembering to that of judging every text. Every round begins with an empty memory.
+    `own`: texts as they came, with what they repeat; none when empty.
 
     Raises `UsageError` when the settings ask for no memory.
     """
@@ -43,11 +39,10 @@ def measure_cache(
     headline_min_chars = model.headline_min_chars
     judge = Judge(pack, taxonomy, redactor, b"", replicas=model.replicas, headline_min_chars=headline_min_chars)
     streams = {f"{share} % reposts": _requests(reposted(texts, share / 100)) for share in SHARES}
-    skipped = {} if TWEETS.is_file() else {"airline tweets": f"{TWEETS} is not there"}
-    tweets: list[Request] = []
-    if TWEETS.is_file():
-        tweets = [Request(redactor.redact(text, product=to).text, product=to) for text, to in _tweets()]
-        streams["airline tweets"] = tweets[:most_tweets]
+    skipped = {} if own else {OWN: "no --texts were given"}
+    real = [Request(redactor.redact(text).text) for text in own]
+    if real:
+        streams[OWN] = real
     figures: dict[str, float] = {}
     details: dict[str, Any] = {"rounds": rounds, "speeds": {}, "differences": {}}
     rows = []
@@ -55,7 +50,7 @@ def measure_cache(
         judge.judge(streams["0 % reposts"][:AT_ONCE])
         for name, stream in streams.items():
             said(f"{name}: {len(stream):,} texts")
-            times = min(rounds, TWEET_ROUNDS) if stream[0].product else rounds
+            times = min(rounds, OWN_ROUNDS) if name == OWN else rounds
             contest, memory, unlike = _contest(settings, judge, stream, times, said)
             ratio = contest.ratio(MEMORY, EVERY)
             repeats = _repeats([(request.text,) for request in stream])
@@ -69,11 +64,11 @@ def measure_cache(
         ["stream", "repeated", "every text/s", "remembering/s", "ratio", "bytes a text", *unlike],
         rows,
     )
-    if tweets:
-        found = repeats_of(tweets)
-        details["tweets"] = found
+    if real:
+        found = repeats_of(real)
+        details["repeats"] = found
         table += "\n\n" + markdown(
-            [f"of {len(tweets):,} airline tweets, share that came before", "%"],
+            [f"of {len(real):,} {OWN}, share that came before", "%"],
             [[what, f"{100 * share:.2f}"] for what, share in found.items()],
         )
     return Measured("cache", table, figures, details, skipped)
@@ -89,16 +84,15 @@ def reposted(texts: Sequence[str], share: float, seed: int = 0) -> list[str]:
     return stream
 
 
-def repeats_of(tweets: Sequence[Request]) -> dict[str, float]:
-    """The share of texts that the same process has judged before, if two or four workers part them by product or at random;
-    and of those that are only much like one."""
-    found = {"word for word, one worker": _repeats([(request.text,) for request in tweets])}
+def repeats_of(requests: Sequence[Request]) -> dict[str, float]:
+    """The share of texts that the same process has judged before, where several part them at random; and of those that are
+    only much like one."""
+    texts = [request.text for request in requests]
+    found = {"word for word, one worker": _repeats([(text,) for text in texts])}
     for workers in (2, 4):
-        parts = [(r.text, zlib.crc32(r.product.encode()) % workers) for r in tweets]
-        found[f"word for word, {workers} workers, by product"] = _repeats(parts)
-        parts = [(r.text, number * 2_654_435_761 % 2**32 * workers >> 32) for number, r in enumerate(tweets)]
-        found[f"word for word, {workers} workers, at random"] = _repeats(parts)
-    found["not word for word, but alike"] = _alike(dict.fromkeys(r.text for r in tweets)) / len(tweets)
+        parts = [(text, number * 2_654_435_761 % 2**32 * workers >> 32) for number, text in enumerate(texts)]
+        found[f"word for word, {workers} workers"] = _repeats(parts)
+    found["not word for word, but alike"] = _alike(dict.fromkeys(texts)) / len(texts)
     return found
 
 
@@ -169,9 +163,3 @@ def _labelled(analysis: Analysis | None) -> Any:
 
 def _requests(texts: Sequence[str]) -> list[Request]:
     return [Request(text) for text in texts]
-
-
-def _tweets() -> list[tuple[str, str]]:
-    """(text, product), as they lie in the file."""
-    with gzip.open(TWEETS, "rb") as lines:
-        return [(row["text"], row["product"]) for row in map(orjson.loads, lines)]

@@ -26,14 +26,14 @@ PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cach
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
-    engines are slow, so they and ours get `engine_texts`, as do streams with reposts. `tweets` are real ones, judged with
-    and without memory, `rows` what the screens are measured over."""
+    engines are slow, so they and ours get `engine_texts`, as do streams with reposts; `own` of a file's are judged with and
+    without memory. `rows` are what the screens are measured over."""
 
     texts: int
     engine_texts: int
     messages: int
     rounds: int
-    tweets: int
+    own: int
     rows: int
     screen_rounds: int
     paced_s: float  # so long texts come at each load
@@ -46,7 +46,7 @@ FULL, QUICK = (
         engine_texts=1_024,
         messages=20_000,
         rounds=7,
-        tweets=10_000,
+        own=10_000,
         rows=1_000_000,
         screen_rounds=20,
         paced_s=60,
@@ -57,7 +57,7 @@ FULL, QUICK = (
         engine_texts=64,
         messages=1_500,
         rounds=2,
-        tweets=256,
+        own=256,
         rows=20_000,
         screen_rounds=3,
         paced_s=5,
@@ -103,7 +103,8 @@ def run_bench(
             choice=settings.model.base_source,
             progress=said,
         )
-        measured[part] = _measure(part, settings, pack, texts, size, place, said)
+        own = texts_of(request.texts, size.own) if request.texts else []
+        measured[part] = _measure(part, settings, pack, texts, own, size, place, said)
     return measured
 
 
@@ -112,6 +113,7 @@ def _measure(
     settings: Settings,
     pack: Pack,
     texts: Sequence[str],
+    own: Sequence[str],
     size: Size,
     place: Path,
     said: Callable[[str], None],
@@ -125,7 +127,8 @@ def _measure(
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
     if part == "cache":
-        return measure_cache(settings, pack, texts[: size.engine_texts], size.tweets, size.rounds, said)
+        made = built_in_texts(size.engine_texts)  # no two alike: what is repeated is ours to say
+        return measure_cache(settings, pack, made, own, size.rounds, said)
     with running_stack(settings, place, workers=0) as stack:
         many = built_in_texts(size.messages, seed=1)
         if part == "plumbing":
