@@ -1,10 +1,7 @@
 """The whole dashboard as one ASGI application, and a server for it."""
 
-import signal
-import socket
 from collections.abc import Callable
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
 from starlette.middleware.gzip import GZipMiddleware
@@ -13,14 +10,12 @@ from starlette.types import ASGIApp
 from dashboards import api
 from dashboards.figures import Figures
 from dashboards.gate import Gate, check_exposure
+from dashboards.listening import listening, serve_on
 from dashboards.problems import answer_with_problems
 from dashboards.tokens import Doorman
 from schemas.taxonomy import load_taxonomy
-from workers.errors import UsageError
 from workers.settings import Settings
 
-SHUTDOWN_GRACE_S = 2
-MAX_HEAD_BYTES = 32_768
 COMPRESSION = 4  # of 9: a first visit waits for the scripts, a third of the time for nearly the same bytes
 
 
@@ -63,43 +58,5 @@ def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
     Raises `UsageError` when the address cannot be had or would be open without tokens.
     """
     app = application(settings)
-    dashboard = settings.dashboard
-    with listening(dashboard.host, dashboard.port) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                log_level="warning",  # below it, addresses of web sockets are logged, which name a page's session
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-                http="h11",
-                timeout_graceful_shutdown=SHUTDOWN_GRACE_S,
-            )
-        )
-        name = f"[{dashboard.host}]" if ":" in dashboard.host else dashboard.host
-        # uvicorn raises the signal that stopped it once more, for the handlers it found: nothing is left for them to do.
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: None)
-        on_listening(f"http://{name}:{listener.getsockname()[1]}/")
-        server.run(sockets=[listener])
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that takes connections from now on; they wait until they are served.
-
-    Raises `UsageError` naming the address when it cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen()
-    except OSError as error:
-        listener.close()
-        raise UsageError(
-            f"the dashboard cannot listen on {host}:{port} ({error.strerror}); free it, or take another with --port"
-        ) from None
-    return listener
+    with listening(settings.dashboard.host, settings.dashboard.port) as listener:
+        serve_on(listener, app, on_listening)

@@ -1,12 +1,12 @@
 """The way in: whose name the request came under, who asks, and what the browser may do with the answer."""
 
-import ipaddress
 import secrets
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboards.listening import is_loopback
 from dashboards.problems import problem
 from dashboards.tokens import ANYBODY, COOKIE, Caller, Doorman
 from workers.errors import UsageError
@@ -40,14 +40,6 @@ def check_exposure(settings: DashboardSettings) -> None:
             f"the dashboard on {settings.host} would be open to other machines; set VOXPOP_DASHBOARD__TOKENS"
             ' (\'{"viewer": ["…"]}\'), or bind it to 127.0.0.1'
         )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Gate:

@@ -221,6 +221,26 @@ def dashboard(
     show_dashboard(settings.model_copy(update={"dashboard": settings.dashboard.model_copy(update=given)}), out)
 
 
+@app.command()
+def serve(
+    pack: Annotated[str | None, typer.Option(help="A decoder pack's name or directory.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where it listens; any other than loopback needs tokens.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Its port; 0 takes a free one.")] = None,
+) -> None:
+    """Serve a generator pack at /v1/chat/completions and /v1/models, as OpenAI's clients ask for it, until stopped.
+
+    Streams, and chooses labels from the enums of a JSON schema. On loopback no token is needed; elsewhere set
+    VOXPOP_SERVE__TOKENS.
+
+    Example: voxpop serve --pack smollm2-135m-instruct --port 8090
+    """
+    from workers.commands.serve import show_serve
+
+    settings = _settings(serving=True)
+    given = {name: value for name, value in (("pack", pack), ("host", host), ("port", port)) if value is not None}
+    show_serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=given)}), out)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.

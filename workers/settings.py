@@ -26,6 +26,13 @@ MIN_TOKEN_CHARS = 16
 OAUTHBEARER = "OAUTHBEARER"
 
 
+def long_enough(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+    """The tokens. Raises `ValueError` when one could be guessed."""
+    if any(len(token.get_secret_value()) < MIN_TOKEN_CHARS for token in tokens):
+        raise ValueError(f"a token needs at least {MIN_TOKEN_CHARS} characters, or it can be guessed")
+    return tokens
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -182,9 +189,7 @@ class DashboardTokens(_Section):
     @field_validator("*")
     @classmethod
     def _long_enough(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        if any(len(token.get_secret_value()) < MIN_TOKEN_CHARS for token in tokens):
-            raise ValueError(f"a token needs at least {MIN_TOKEN_CHARS} characters, or it can be guessed")
-        return tokens
+        return long_enough(tokens)
 
 
 class DashboardSettings(_Section):
@@ -208,6 +213,60 @@ class DashboardSettings(_Section):
     worker_metrics: tuple[str, ...] = Field(
         default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
     )
+
+
+class ServeSettings(_Section):
+    """`voxpop serve`: a generator pack behind an address like OpenAI's."""
+
+    host: str = Field(default="127.0.0.1", description="Any other than loopback needs tokens.")
+    port: int = Field(default=8090, ge=0, le=65535, description="0 takes a free one.")
+    pack: str = Field(default="smollm2-135m-instruct", description="A decoder pack's name, or the directory of one.")
+    tokens: tuple[SecretStr, ...] = Field(default=(), description="Bearer tokens; who sends one of them is answered.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Names under which it is reached, beyond `host` and loopback; * for any."
+    )
+    at_once: int = Field(default=2, ge=1, le=64, description="Answers that are made at the same time, a core each.")
+    waiting: int = Field(default=16, ge=0, le=1_000, description="Requests that may wait; more are sent away (429).")
+    max_body_bytes: int = Field(default=262_144, ge=1_024, description="Larger requests are refused (413).")
+    max_tokens: int = Field(default=512, ge=1, le=4_096, description="The most new tokens of one answer.")
+
+    @field_validator("tokens")
+    @classmethod
+    def _long_enough(cls, tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        return long_enough(tokens)
+
+
+class EscalationSettings(_Section):
+    """A second opinion on texts that the pack is unsure of. Off while `base_url` is unset: nothing leaves the machine."""
+
+    base_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#@]+$", description="OpenAI-compatible: https://host/v1"
+    )
+    model: str = Field(default="smollm2-135m-instruct", min_length=1, description="Its name at the endpoint.")
+    api_key: SecretStr | None = None
+    ca_file: Path | None = Field(default=None, description="The endpoint's authority, where the system's are not its.")
+    timeout_s: float = Field(default=30.0, gt=0, le=600, description="From asking to the whole answer.")
+    at_once: int = Field(default=2, ge=1, le=64, description="Calls at the same time.")
+    calls_per_hour: int = Field(default=200, ge=1)
+    calls_per_day: int = Field(default=2_000, ge=1)
+    tokens_per_hour: int = Field(default=200_000, ge=1, description="Of questions and answers.")
+    tokens_per_day: int = Field(default=2_000_000, ge=1)
+    prompt_price: float = Field(default=0.0, ge=0, description="Of a million tokens of questions, for the cost.")
+    answer_price: float = Field(default=0.0, ge=0, description="Of a million tokens of answers.")
+    confidence_below: float = Field(default=0.5, gt=0, le=1, description="Of the sentiment: surer texts are left.")
+    important: tuple[Literal["urgent", "negative", "complaint", "stars"], ...] = Field(
+        default=("urgent", "negative", "complaint", "stars"),
+        min_length=1,
+        description="And one of these is so. stars: they say the opposite of the sentiment.",
+    )
+    lookback_days: int = Field(default=7, ge=1, le=3660, description="Before the newest event; older texts are left.")
+    max_chars: int = Field(default=4_000, ge=100, le=20_000, description="Of a longer text the beginning is sent.")
+    tries_per_day: int = Field(default=3, ge=1, description="Of a text whose call fails.")
+    breaker_failures: int = Field(default=5, ge=1, description="So many in a row, and nothing is asked for a while.")
+    breaker_pause_s: float = Field(
+        default=60.0, gt=0, description="For so long; then one call tries whether it is over."
+    )
+    poll_s: float = Field(default=5.0, gt=0, description="How often it looks for texts to ask about.")
 
 
 class EmailSettings(_Section):
@@ -290,6 +349,8 @@ class Settings(BaseSettings):
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
     digests: DigestSettings = DigestSettings()
+    serve: ServeSettings = ServeSettings()
+    escalation: EscalationSettings = EscalationSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     packs: Path | None = Field(

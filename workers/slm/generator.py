@@ -4,7 +4,7 @@ What all prompts of a call begin with is read once (`static_prompt`) and its sta
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -84,6 +84,35 @@ class Generator:
             for i, result in zip(batch, results, strict=True):
                 answers[i] = self._tokenizer.decode(result.result().sequences_ids[0]).strip()
         return answers
+
+    def conversation(self, turns: Iterable[tuple[str, str]]) -> list[str]:
+        """The tokens of turns (who speaks, what is said), and of the beginning of the assistant's answer to them."""
+        turn, end, line = self.shape.turn_start, self.shape.turn_end, self.tokens("\n")
+        spoken = [[turn, *self.tokens(f"{role}\n{words}"), end, *line] for role, words in turns]
+        return [token for each in spoken for token in each] + [turn, *self.tokens("assistant\n")]
+
+    def continued(self, prompt: Sequence[str], new_tokens: int, temperature: float = 0.0) -> Iterator[int]:
+        """The ids of what comes after a prompt, one by one, at most so many: always the likeliest at temperature 0, else
+        drawn. Closing the iterator ends the work."""
+        for step in self._model.generate_tokens(
+            list(prompt),
+            max_length=new_tokens,
+            end_token=self.shape.turn_end,
+            sampling_topk=0 if temperature else 1,
+            sampling_temperature=temperature or 1.0,
+            no_repeat_ngram_size=NO_REPEATED,
+        ):
+            yield step.token_id
+
+    def log_probabilities(self, prompt: Sequence[str], continuations: Sequence[Sequence[str]]) -> list[float]:
+        """How likely each of these would come after the prompt: natural logarithms, sums over its tokens."""
+        scored = self._model.score_batch([[*prompt, *each] for each in continuations])
+        return [float(sum(score.log_probs[len(prompt) - 1 :])) for score in scored]
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What these tokens say."""
+        said: str = self._tokenizer.decode(list(ids))
+        return said
 
     def close(self) -> None:
         """Free the model."""

@@ -1,0 +1,1 @@
+"""A generator pack behind an address like OpenAI's: `voxpop serve`."""
