@@ -28,6 +28,7 @@ from workers.stream.consume import BlockConsumer
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 
 SOURCE = "test"
+SALT = b"salt"
 WINDOW = 100  # inserts that a table remembers: the fewest the settings allow
 LIMIT_S = 60.0
 _TONES: dict[str, SentimentLabel] = {"love": "positive", "hate": "negative"}
@@ -46,7 +47,7 @@ class WordJudge:
         self._version, self._tones, self._aspects = version, tones, aspects
 
     def disguise(self, event: Event) -> SafeEvent:
-        return disguise(event, Redactor(), b"salt")
+        return disguise(event, Redactor(), SALT)
 
     def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
         return [self._analysis(event.text) for event in events]
@@ -155,6 +156,7 @@ def processor(settings: Settings, producer: AcknowledgedProducer | RememberingPr
         Writer(writing, settings.clickhouse),
         cast(AcknowledgedProducer, producer),
         ServerClock(reading, settings.clickhouse, now_s),
+        SALT,
     )
 
 

@@ -1,6 +1,6 @@
 """A block sorted into what it holds: new events, resends, updates, dead letters. Pure: it asks nobody and writes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -15,9 +15,10 @@ from workers.stream.blocks import Block, Message
 class BlockResult:
     """A block sorted into what it holds.
 
-    `events`, `superseded`, `letters` and `resends` together are the block's messages; `events` become `insights`. `replaced`
-    are the stored versions that the block's events are updates of, `inserted` the offsets known to be in, `retracted` the
-    rows of its events, wherever they lie, whose figures have been taken off.
+    `events`, `superseded`, `letters`, `resends` and `erased` together are the block's messages; `events` become `insights`.
+    `replaced` are the stored versions that the block's events are updates of, `inserted` the offsets known to be in,
+    `retracted` the rows of its events, wherever they lie, whose figures have been taken off. `erased` counts what was turned
+    away; `looked_at` is when that was looked for last, in seconds of the steady clock.
     """
 
     block: Block
@@ -25,6 +26,8 @@ class BlockResult:
     superseded: list[tuple[Message, SafeEvent]] = field(default_factory=list)
     replaced: list[StoredVersion] = field(default_factory=list)
     resends: int = 0
+    erased: int = 0
+    looked_at: float = 0.0
     letters: list[DeadLetter] = field(default_factory=list)
     insights: list[Insight] = field(default_factory=list)
     inserted: set[int] = field(default_factory=set)
@@ -63,6 +66,24 @@ def sort_out(results: Sequence[BlockResult], stored: Mapping[EventKey, Sequence[
             each.result.replaced += each.others
         else:
             each.result.superseded.append((each.message, each.event))
+
+
+def turn_away(result: BlockResult, offsets: Collection[int]) -> None:
+    """Takes messages of erased events out of a sorted block; versions that they would have replaced stay as they are."""
+    gone = {key_of(event) for message, event in result.events if message.offset in offsets}
+    held = len(result.events) + len(result.superseded) + _letters_alone(result)
+    result.events = [(message, event) for message, event in result.events if message.offset not in offsets]
+    result.superseded = [(message, event) for message, event in result.superseded if message.offset not in offsets]
+    result.letters = [letter for letter in result.letters if letter.position.offset not in offsets]
+    result.insights = [insight for insight in result.insights if insight.offset not in offsets]
+    result.replaced = [v for v in result.replaced if EventKey(v.source, v.event_id) not in gone]
+    result.erased += held - (len(result.events) + len(result.superseded) + _letters_alone(result))
+
+
+def _letters_alone(result: BlockResult) -> int:
+    """Letters of messages that are no event."""
+    events = {message.offset for message, _ in result.events}
+    return sum(letter.position.offset not in events for letter in result.letters)
 
 
 def key_of(event: SafeEvent) -> EventKey:

@@ -511,6 +511,33 @@ def eval_command(
     show_eval(settings, request, html, out, err, as_json=as_json)
 
 
+@app.command()
+def erase(
+    authors: Annotated[
+        list[str], typer.Option("--author", metavar="HASH", help="An author as in insights.author. Repeatable.")
+    ] = [],  # noqa: B006 - Typer copies it
+    author_ids: Annotated[
+        list[str],
+        typer.Option("--author-id", metavar="ID", help="An author as producers name them, or - for lines of stdin."),
+    ] = [],  # noqa: B006
+    sources: Annotated[
+        list[str], typer.Option("--event", metavar="SOURCE ID", help="An event, by source and id. Repeatable.")
+    ] = [],  # noqa: B006
+    event_ids: Annotated[list[str], typer.Argument(hidden=True, metavar="ID")] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Take a person's texts out of ClickHouse, figures and bytes, and keep them out. Workers may go on meanwhile.
+
+    Waits for a worker's lease (30 s) and for merges. Died halfway? Run it again. Kafka's topics, backups and files that were
+    exported are not reached: docs/GOVERNANCE.md.
+
+    Example: voxpop erase --event web-shop r-1 --event web-shop r-2
+    """
+    from workers.commands.erase import EraseRequest, show_erase
+
+    show_erase(_settings(), EraseRequest.parse(authors, author_ids, sources, event_ids), out, err, as_json=as_json)
+
+
 @alerts_app.callback(invoke_without_command=True)
 def alerts(context: typer.Context) -> None:
     """Watch the insights' topic until stopped, and tell what is unusual: topic, table, webhooks, e-mail.

@@ -32,11 +32,17 @@ PAGE_FAILPOINTS = (
     "page-inserted",  # the new rows are in, beside the old ones
     "page-deleted",  # the old rows are gone, the page is there still
 )
+ERASE_FAILPOINTS = (
+    "erase-noted",  # the receipts are there, every row too
+    "erase-waited",  # no insert that did not see them can come any more
+    "page-forgotten",  # nothing names the events of a page of rows to be erased, but the page
+    "erase-letters",  # rows are gone, dead letters are not
+)
 DIGEST_FAILPOINTS = (
     "digest-made",  # nothing of it is stored
     "digest-stored",  # ClickHouse has answered
 )
-FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + DIGEST_FAILPOINTS
+FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + ERASE_FAILPOINTS + DIGEST_FAILPOINTS
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

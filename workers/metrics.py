@@ -6,6 +6,7 @@ MESSAGES = Counter("voxpop_messages_total", "Messages taken from a source topic.
 INSIGHTS = Counter("voxpop_insights_total", "Insights acknowledged by ClickHouse.", ["topic"])
 DEAD_LETTERS = Counter("voxpop_dead_letters_total", "Messages that could not be used.", ["topic", "reason"])
 RESENDS = Counter("voxpop_resends_total", "Events left out because the same version of them came before.", ["topic"])
+ERASED = Counter("voxpop_erased_total", "Messages turned away because their event or author was erased.", ["topic"])
 UPDATES = Counter("voxpop_updates_total", "Versions of events that a newer version replaced.", ["topic"])
 UNKNOWN_FIELDS = Counter("voxpop_unknown_fields_total", "Fields of events that the contract does not know.", ["topic"])
 BLOCKS = Counter("voxpop_blocks_total", "Blocks written.", ["topic"])

@@ -8,7 +8,7 @@ paused. So memory is bounded, and a slow ClickHouse slows the intake.
     poll ─> buffers ─> cut ─> settle: finish the last batch, declare this one ─> process:
             decode -> sort out resends and updates -> analyze -> insert -> dead letters -> produce  (until acknowledged)
 
-Why a block is declared before it is inserted: `workers/stream/blocks.py`.
+Why a block is declared before it is inserted: `workers/stream/blocks.py`. How what was erased stays out: `workers/erase.py`.
 """
 
 import random
@@ -26,20 +26,31 @@ from schemas.events import InvalidMessage, Reason, decode_json, unknown_fields, 
 from schemas.insights import Position
 from workers import metrics
 from workers.analyze.judge import Judge
-from workers.block_result import BlockResult, insight_of, key_of, place_of, sort_out, updates_of, version_of
+from workers.block_result import (
+    BlockResult,
+    insight_of,
+    key_of,
+    place_of,
+    sort_out,
+    turn_away,
+    updates_of,
+    version_of,
+)
 from workers.failpoints import failpoint
 from workers.settings import Settings
 from workers.store.connect import StoreUnavailable
 from workers.store.pages import Pages
 from workers.store.query import TOKENS_TRUSTED, EventKey, Reader
+from workers.store.receipts import Receipts
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
 from workers.stream.bad_share import BadShare
-from workers.stream.blocks import Block
+from workers.stream.blocks import Block, now_s
 from workers.stream.connect import BrokerUnavailable
 from workers.stream.consume import BlockConsumer
 from workers.stream.deadletters import dead_letter, to_headers
 from workers.stream.produce import AcknowledgedProducer, Outgoing
+from workers.turned_away import TurnedAway
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -70,6 +81,7 @@ class BlockProcessor:
         writer: Writer,
         producer: AcknowledgedProducer,
         clock: ServerClock,
+        salt: bytes,
     ) -> None:
         self._settings = settings
         self._judge = judge
@@ -78,6 +90,7 @@ class BlockProcessor:
         self._producer = producer
         self._clock = clock
         self._pages = Pages(reader, writer, clock, settings.clickhouse)
+        self._turned_away = TurnedAway(Receipts(reader, salt), salt)
         self._bad_share = BadShare(settings.worker)
         self.stopping = threading.Event()
 
@@ -97,6 +110,8 @@ class BlockProcessor:
             self._bad_share.note(result.block, [letter.position.offset for letter in result.letters])
         with metrics.STAGE_SECONDS.labels("insert").time():
             self._claim_updates(results)
+            for result in results:
+                self._until_done("erased", lambda result=result: self._turn_away(result))  # type: ignore[misc]
             kept = [result for result in results if self._write(result)]
             self._remove_replaced(kept)
         failpoint("inserted")
@@ -164,6 +179,25 @@ class BlockProcessor:
         for page in self._until_done("claim", lambda: self._pages.staged_with(keys)):
             self._until_done("claim", lambda page=page: self._pages.complete(page))  # type: ignore[misc]
 
+    def _turn_away(self, result: BlockResult, *, again: bool = False) -> None:
+        """Takes out what was erased. What a try before this one may have begun to write is written to its end: the program
+        that erases waits for the block, then finds it. See `workers/erase.py`."""
+        looked_at = now_s()
+        offsets = self._turned_away.of_block(result)
+        if offsets and (again or result.block.repeated):
+            offsets -= self._begun(result, updates=again)
+        turn_away(result, offsets)
+        result.looked_at = looked_at
+
+    def _begun(self, result: BlockResult, *, updates: bool) -> set[int]:
+        """Offsets of the block whose rows are in, or whose old rows are off the aggregates. With `updates` every update."""
+        block = result.block
+        first = Position(topic=block.topic, topic_id=block.topic_id, partition=block.partition, offset=block.first)
+        off = self._reader.retracted({EventKey(v.source, v.event_id) for v in result.replaced})
+        begun = {EventKey(v.source, v.event_id) for v in result.replaced if updates or v.position in off}
+        stored = self._reader.stored_offsets("insights", first, block.end)
+        return stored | {message.offset for message, event in result.events if key_of(event) in begun}
+
     def _write(self, result: BlockResult) -> bool:
         """Whether the block is in ClickHouse, wholly; not when its partition was lost.
 
@@ -177,19 +211,28 @@ class BlockProcessor:
             if result.replaced:
                 old = self._rows_to_retract(result)
                 self._insert(
-                    block, lambda lease: self._writer.insert_retractions(old, f"{block.token}:old", lease, now)
+                    result, lambda lease: self._writer.insert_retractions(old, f"{block.token}:old", lease, now)
                 )
-            insights = [insight for insight in result.insights if insight.offset not in result.inserted]
-            self._insert(block, lambda lease: self._writer.insert_insights(insights, result.token, lease))
+            self._insert(result, lambda lease: self._insert_insights(result, lease))
             failpoint("inserting")
-            letters = [letter for letter in result.letters if letter.position.offset not in result.inserted]
-            self._insert(block, lambda lease: self._writer.insert_dead_letters(letters, f"{result.token}:dead", lease))
-            superseded = [version_of(block, message, event) for message, event in result.superseded]
-            self._insert(block, lambda _: self._writer.insert_superseded(superseded, f"{result.token}:new", now))
+            self._insert(result, lambda lease: self._insert_dead_letters(result, lease))
+            self._insert(result, lambda _: self._insert_superseded(result, now))
         except LeaseLost:
             log.warning("partition lost; its new owner repeats the block", token=block.token)
             return False
         return True
+
+    def _insert_insights(self, result: BlockResult, lease: datetime) -> None:
+        insights = [insight for insight in result.insights if insight.offset not in result.inserted]
+        self._writer.insert_insights(insights, result.token, lease)
+
+    def _insert_dead_letters(self, result: BlockResult, lease: datetime) -> None:
+        letters = [letter for letter in result.letters if letter.position.offset not in result.inserted]
+        self._writer.insert_dead_letters(letters, f"{result.token}:dead", lease)
+
+    def _insert_superseded(self, result: BlockResult, now: datetime) -> None:
+        superseded = [version_of(result.block, message, event) for message, event in result.superseded]
+        self._writer.insert_superseded(superseded, f"{result.token}:new", now)
 
     def _remove_replaced(self, results: Sequence[BlockResult]) -> None:
         """Removes the rows that updates have replaced: at once for all blocks, since a delete costs the same for one row."""
@@ -234,14 +277,20 @@ class BlockProcessor:
         places = {place_of(position) for position in result.retracted}
         return [row for row in old if tuple(row[2:6]) not in places]
 
-    def _insert(self, block: Block, insert: Callable[[datetime], None]) -> None:
-        """Repeats an insert under the block's lease until it passes. Raises `LeaseLost`, or what `_until_done` does."""
-        lease = timedelta(seconds=self._settings.worker.lease_s)
+    def _insert(self, result: BlockResult, insert: Callable[[datetime], None]) -> None:
+        """Repeats an insert under the block's lease until it passes. Raises `LeaseLost`, or what `_until_done` does.
+
+        Nor does it pass more than a lease's time after what was erased was looked for: then that is looked for again.
+        """
+        lease_s = self._settings.worker.lease_s
 
         def attempt() -> None:
-            if block.lease.lost:
+            if result.block.lease.lost:
                 raise LeaseLost
-            insert(self._clock.at(block.lease.declared_at) + lease)
+            if now_s() - result.looked_at > lease_s * RENEWED_AT:
+                self._turn_away(result, again=True)
+            since_s = min(result.block.lease.declared_at, result.looked_at)
+            insert(self._clock.at(since_s) + timedelta(seconds=lease_s))
 
         self._until_done("insert", attempt)
 
@@ -284,6 +333,7 @@ class BlockProcessor:
         metrics.MESSAGES.labels(topic).inc(len(result.block.messages))
         metrics.INSIGHTS.labels(topic).inc(len(result.insights))
         metrics.RESENDS.labels(topic).inc(result.resends)
+        metrics.ERASED.labels(topic).inc(result.erased)
         metrics.UPDATES.labels(topic).inc(
             len(result.superseded) + len({EventKey(v.source, v.event_id) for v in result.replaced})
         )
@@ -304,6 +354,7 @@ class BlockProcessor:
             insights=len(result.insights),
             dead_letters=len(result.letters),
             resends=result.resends,
+            erased=result.erased,
         )
 
 

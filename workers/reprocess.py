@@ -106,7 +106,7 @@ class Reprocess:
     def _write(self, page: str, rows: Sequence[Rejudged]) -> bool:
         """Whether the page was written, as far as it may be now; False when it met another program's page."""
         keys = {_key_of(row) for row in rows}
-        until = self._pages.claim(page, rows)
+        until = self._pages.claim(page, keys)
         if self._pages.being_chosen(keys, but=page):
             self._pages.release(page)
             return False

@@ -102,7 +102,7 @@ def run_worker(settings: Settings) -> None:
         producer = AcknowledgedProducer(settings.kafka)
         reader, writer = Reader(reading, settings.clickhouse), Writer(writing, settings.clickhouse)
         clock = ServerClock(reading, settings.clickhouse, now_s)
-        processor = BlockProcessor(settings, judge, reader, writer, producer, clock)
+        processor = BlockProcessor(settings, judge, reader, writer, producer, clock, author_salt(settings))
         worker = Worker(settings, BlockConsumer(settings.kafka, settings.worker), processor, producer)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())

@@ -10,6 +10,7 @@ from kafka.structs import OffsetAndMetadata
 
 import workers.pipeline
 import workers.stream.consume
+from workers.block_result import BlockResult
 from workers.cli import main
 from workers.stream import blocks
 from workers.stream.blocks import Block
@@ -53,8 +54,9 @@ def let_a_zombie_insert() -> None:
     """Gives every lease a year."""
     processor: Any = workers.pipeline.BlockProcessor
 
-    def insert(self: Any, block: Block, insert: Callable[[datetime], None]) -> None:
-        self._until_done("insert", lambda: insert(self._clock.at(block.lease.declared_at) + timedelta(days=365)))
+    def insert(self: Any, result: BlockResult, insert: Callable[[datetime], None]) -> None:
+        declared_at = result.block.lease.declared_at
+        self._until_done("insert", lambda: insert(self._clock.at(declared_at) + timedelta(days=365)))
 
     processor._insert = insert
 

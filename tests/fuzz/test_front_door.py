@@ -107,7 +107,7 @@ def way(judge: Judge, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]
         with connect(configured.clickhouse) as client:
             reader, writer = Reader(client, configured.clickhouse), Writer(client, configured.clickhouse)
             clock, recorder = ServerClock(client, configured.clickhouse, now_s), Recorder()
-            yield Way(BlockProcessor(configured, judge, reader, writer, recorder, clock), reader, recorder)
+            yield Way(BlockProcessor(configured, judge, reader, writer, recorder, clock, b"salt"), reader, recorder)
 
 
 def taken(mutant: Mutant) -> Message:

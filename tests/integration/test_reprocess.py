@@ -38,7 +38,6 @@ from tests.by_hand import (
 from tests.integration.conftest import Voxpop
 from workers import failpoints, metrics, reprocess
 from workers.analyze.judge import Judge
-from workers.chaos.verdict import _RECOUNTS
 from workers.failpoints import PAGE_FAILPOINTS, Fault
 from workers.reprocess import Finished, Reprocess, Tally
 from workers.settings import Settings
@@ -48,6 +47,7 @@ from workers.store import pages as pages_module
 from workers.store.connect import connect
 from workers.store.pages import Pages
 from workers.store.query import Reader
+from workers.store.recount import RECOUNTS
 from workers.store.selection import PackVersion, RoutedTo, SelectedRows, Selection
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
@@ -552,7 +552,7 @@ def test_the_command_judges_the_sample_stream_again_and_back(
     assert back.returncode == 0, back.stderr
     assert versions() == {version}
     assert sample.reader.select(kept).result_rows == before
-    for aggregate, recount in _RECOUNTS.values():
+    for aggregate, recount in RECOUNTS.values():
         assert sorted(sample.reader.select(aggregate).result_rows) == sorted(sample.reader.select(recount).result_rows)
 
 

@@ -59,6 +59,8 @@ JOINING = {
     "workers.worker",
     "workers.live_pack",
     "workers.reprocess",
+    "workers.erase",
+    "workers.turned_away",
     "workers.alerts",
     "workers.publish_alerts",
     "workers.digests",

@@ -19,6 +19,7 @@ from workers.bench.ways import (
 )
 from workers.errors import VoxpopError
 from workers.pipeline import BlockProcessor, Worker
+from workers.salt import author_salt
 from workers.settings import Settings
 from workers.store.connect import connect
 from workers.store.query import Reader
@@ -95,7 +96,7 @@ def _speed(settings: Settings, judge: Judge, count: int, *, exactly_once: bool) 
             )
             clock = NoClock(settings.clickhouse)
             consumer = AtLeastOnceConsumer(settings.kafka, settings.worker, meter)
-        processor = BlockProcessor(settings, judge, reader, writer, producer, clock)
+        processor = BlockProcessor(settings, judge, reader, writer, producer, clock, author_salt(settings))
         _run_until_done(Worker(settings, consumer, processor, producer), meter)
         stored = Reader(reading, settings.clickhouse).select(
             f"SELECT count() FROM insights WHERE topic = '{settings.kafka.topics[0]}'"  # noqa: S608 - our own name

@@ -31,6 +31,9 @@ may lack figures in a view, which its repetition adds. Rows of such blocks are n
 same (the group's offsets were lost or reset), the worker leaves out the offsets whose rows were judged again, whatever
 ClickHouse remembers of its token.
 
+A page may also hold rows that are to be *erased*, which nothing takes the place of: `workers/erase.py`. It is the
+worklist of everything else that names their events, so that is removed before it is dropped.
+
 Tokens are remembered for the latest so-and-so many inserts. A page that is written when they may be forgotten is compared
 with the rows, and the tables refuse what arrives more than `WRITE_S` after it was sent.
 """
@@ -42,10 +45,12 @@ from typing import Any
 from schemas.insights import Insight, Position
 from workers.failpoints import failpoint
 from workers.settings import ClickHouseSettings
-from workers.store.query import REJUDGED, TOKENS_TRUSTED, EventKey, Reader, StoredVersion, batched
+from workers.store.erased_row import ErasedRow
+from workers.store.query import ERASED, REJUDGED, TOKENS_TRUSTED, EventKey, Reader, StoredVersion, batched
 from workers.store.rejudged import AT_ROWS, Rejudged, new_rows, old_rows
 from workers.store.rows import RETRACTION_COLUMNS
 from workers.store.server_clock import ServerClock
+from workers.store.traces import Traces
 from workers.store.write import Writer
 
 CLAIM_S = 10.0  # a page is checked and staged in a fraction of a second
@@ -60,16 +65,17 @@ class Pages:
 
     def __init__(self, reader: Reader, writer: Writer, clock: ServerClock, settings: ClickHouseSettings) -> None:
         self._reader, self._writer, self._clock = reader, writer, clock
+        self._traces = Traces(reader, writer)
         self._window = settings.deduplication_window
 
     def claim_updates(self, updates: Sequence[StoredVersion]) -> None:
         """A worker says which events it is about to update: no page is staged with them until its block is finished."""
         self._writer.insert_claims(updates)
 
-    def claim(self, page: str, rows: Sequence[Rejudged]) -> datetime:
+    def claim(self, page: str, keys: Collection[EventKey]) -> datetime:
         """Says which events the page is about to hold; the moment, by ClickHouse's clock, until which it may be staged."""
         until = self._clock.now() + timedelta(seconds=CLAIM_S)
-        self._writer.insert_page_claims(page, [(row.insight.source, row.insight.event_id) for row in rows], until)
+        self._writer.insert_page_claims(page, sorted(keys), until)
         failpoint("page-claimed")
         return until
 
@@ -103,6 +109,11 @@ class Pages:
         found = self._rows_in("insights", rows, old_rows)
         return [row for row in rows if row.old_row in found]
 
+    def still_there(self, rows: Sequence[ErasedRow]) -> list[ErasedRow]:
+        """Those that are in `insights`."""
+        found = self._rows_in("insights", rows, old_rows)
+        return [row for row in rows if row.old_row in found]
+
     def taken_off(self, keys: Collection[EventKey]) -> set[Position]:
         """Where rows of these events lay or still lie that updates have taken off the aggregates."""
         return self._reader.retracted(keys)
@@ -110,6 +121,11 @@ class Pages:
     def stage(self, page: str, rows: Sequence[Rejudged], until: datetime) -> None:
         """From now on the page will be written, by whoever comes next. Raises `LeaseEnded` when `until` has passed."""
         self._writer.insert_page(page, rows, until)
+        failpoint("page-staged")
+
+    def stage_erased(self, page: str, rows: Sequence[ErasedRow], until: datetime) -> None:
+        """From now on the rows of the page will be erased, by whoever comes next. Raises `LeaseEnded`."""
+        self._writer.insert_erased_page(page, rows, until)
         failpoint("page-staged")
 
     def staged(self) -> list[str]:
@@ -128,32 +144,51 @@ class Pages:
         rows, staged_at = self._held(page)
         if not rows:
             return 0
-        old = [row for some in batched(rows, 200) for row in self._reader.rows(_OLD_FIGURES, old_rows(some))]
-        new = rows
+        counted = [row for row in rows if isinstance(row, Rejudged) or row.counted]
+        old = [row for some in batched(counted, 200) for row in self._reader.rows(_OLD_FIGURES, old_rows(some))]
+        new = [row for row in rows if isinstance(row, Rejudged)]
+        erased = [row for row in rows if isinstance(row, ErasedRow)]
         if self._parts_since(staged_at) >= TOKENS_TRUSTED * self._window:
             taken_off = self._rows_in("retractions", rows, old_rows)
-            inserted = self._rows_in("insights", rows, new_rows)
+            inserted = self._rows_in("insights", new, new_rows)
             old = [row for row in old if (*row[2:6], row[-1]) not in taken_off]
-            new = [row for row in rows if row.row not in inserted]
-        self._writer.insert_retractions(old, f"{page}:old", self._lease(), datetime.now(UTC), REJUDGED)
+            new = [row for row in new if row.row not in inserted]
+        reason = ERASED if erased else REJUDGED
+        if erased:  # the line says of which page it is, no longer of whom
+            old = [(row[0], page, *row[2:]) for row in old]
+        self._writer.insert_retractions(old, f"{page}:old", self._lease(), datetime.now(UTC), reason)
         failpoint("page-retracted")
         self._writer.insert_judged_again(new, page, self._lease())
         failpoint("page-inserted")
         self._writer.delete_judged_again(rows)
         failpoint("page-deleted")
+        if erased:
+            self._traces.remove_of_page(page, erased)
+            failpoint("page-forgotten")
         self._writer.drop_page(page)
         return len(rows)
 
-    def _held(self, page: str) -> tuple[list[Rejudged], datetime]:
+    def _held(self, page: str) -> tuple[list[Rejudged | ErasedRow], datetime]:
         """A page's rows in a fixed order, each once (a lost answer makes it staged twice), and when it was staged."""
-        held = "SELECT insight, judged, staged_at FROM pages WHERE page = {page:String} ORDER BY insight"
-        rows = self._reader.rows(held, {"page": page})
-        found = [Rejudged(Insight.model_validate_json(insight), judged) for insight, judged, _ in rows]
-        staged_at = min((moment for *_, moment in rows), default=datetime.now(UTC))
-        return list({row.row: row for row in found}.values()), staged_at
+        held = (
+            "SELECT insight, judged, erased, source, event_id, staged_at FROM pages WHERE page = {page:String}"
+            " ORDER BY insight"
+        )
+        lines = self._reader.rows(held, {"page": page})
+        rows = [
+            ErasedRow.from_json(source, event_id, told)
+            if erased
+            else Rejudged(Insight.model_validate_json(told), judged)
+            for told, judged, erased, source, event_id, _ in lines
+        ]
+        staged_at = min((moment for *_, moment in lines), default=datetime.now(UTC))
+        return list({row.old_row: row for row in rows}.values()), staged_at
 
     def _rows_in(
-        self, table: str, rows: Sequence[Rejudged], named: Callable[[Collection[Rejudged]], dict[str, Any]]
+        self,
+        table: str,
+        rows: Sequence[Any],
+        named: Callable[[Collection[Any]], dict[str, Any]],
     ) -> set[tuple[Any, ...]]:
         """Which of the rows that `named` gives of these are in a table."""
         sql = f"SELECT topic, topic_id, partition, offset, judged FROM {table} WHERE {AT_ROWS}"  # noqa: S608

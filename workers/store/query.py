@@ -18,6 +18,7 @@ from workers.store.rows import RETRACTION_COLUMNS
 
 TOKENS_TRUSTED = 0.9  # of the deduplication window: parts that are being written meanwhile count too
 REJUDGED = "rejudged"  # why figures were taken off, when not for an update: the same version was judged again
+ERASED = "erased"  # or its row is to go; its line has the page's name for an event id
 COPIED_BYTES = 1 << 20
 _ALL = 2**63 - 1
 # Reads alone, with settings of one's own, as the roles of deploy/clickhouse/roles.sql have it: they may not say 1.
@@ -138,8 +139,9 @@ class Reader:
             with self._explained():
                 rows = self._client.query(
                     "SELECT topic, topic_id, partition, offset FROM retractions"
-                    " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))} AND reason != {rejudged:String}",
-                    parameters={"keys": [tuple(key) for key in some], "rejudged": REJUDGED},
+                    " WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}"
+                    " AND reason NOT IN {others:Array(String)}",
+                    parameters={"keys": [tuple(key) for key in some], "others": [REJUDGED, ERASED]},
                 ).result_rows
             found |= {Position(topic=t, topic_id=i, partition=p, offset=o) for t, i, p, o in rows}
         return found
@@ -186,14 +188,15 @@ class Reader:
 
     def parts_retracted_since(self, versions: Collection["StoredVersion"]) -> int:
         """How many parts the tables have been given since the first of these versions was taken off the aggregates."""
-        moment = f"SELECT min(retracted_at) FROM retractions WHERE reason != '{REJUDGED}' AND {AT_POSITIONS}"  # noqa: S608
+        updates = f"reason NOT IN ('{REJUDGED}', '{ERASED}')"
+        moment = f"SELECT min(retracted_at) FROM retractions WHERE {updates} AND {AT_POSITIONS}"  # noqa: S608
         return max(self.parts_since(moment, at_positions(some)) for some in batched(versions, 200))
 
     def parts_since(self, moment: str, parameters: dict[str, Any]) -> int:
         """A block gives a part for each month its rows fall into, and so do its retractions: the aggregates, which both
         feed, remember the tokens of both. Inserts are told by partition and time, from the keys and the retractions,
         which stay when an update removes a row. Rows that were judged again keep their time of ingestion, so that their
-        insert is told by its retractions, which are then counted twice."""
+        insert is told by its retractions, which are then counted twice. Of lines that were erased the number is kept."""
         with self._explained():
             rows = self._client.query(
                 f"WITH ({moment}) AS moment SELECT"  # noqa: S608
@@ -201,7 +204,8 @@ class Reader:
                 " WHERE ingested_at >= moment)"
                 " + (SELECT uniqExact(topic, topic_id, partition, lease_until, toYYYYMM(event_time))"
                 f" + uniqExactIf(topic, topic_id, partition, lease_until, toYYYYMM(event_time), reason = '{REJUDGED}')"
-                " FROM retractions WHERE retracted_at >= moment)",
+                " FROM retractions WHERE retracted_at >= moment)"
+                " + (SELECT sum(parts) FROM erasures WHERE erased_at >= moment)",
                 parameters=parameters,
             ).result_rows
         return int(rows[0][0])

@@ -1,9 +1,11 @@
 """A row that was judged again, and how the row whose place it takes is told from it."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from schemas.insights import Insight
+from workers.store.erased_row import ErasedRow
 
 
 class Rejudged(NamedTuple):
@@ -26,6 +28,14 @@ class Rejudged(NamedTuple):
         """What names the row whose place it takes."""
         return (*self.row[:4], self.judged - 1)
 
+    @property
+    def product(self) -> str:
+        return self.insight.product
+
+    @property
+    def event_time(self) -> datetime:
+        return self.insight.event_time
+
 
 # Rows of `insights`, `aspect_mentions` or `retractions`; product and time only narrow what has to be read.
 AT_ROWS = (
@@ -34,8 +44,8 @@ AT_ROWS = (
 )
 
 
-def old_rows(rows: Collection[Rejudged]) -> dict[str, Any]:
-    """The parameters of `AT_ROWS` for the rows whose place these take."""
+def old_rows(rows: Collection[Rejudged | ErasedRow]) -> dict[str, Any]:
+    """The parameters of `AT_ROWS` for the rows whose place these take, or which are to be erased."""
     return _narrowed(rows) | {"rows": [each.old_row for each in rows]}
 
 
@@ -44,8 +54,8 @@ def new_rows(rows: Collection[Rejudged]) -> dict[str, Any]:
     return _narrowed(rows) | {"rows": [each.row for each in rows]}
 
 
-def _narrowed(rows: Collection[Rejudged]) -> dict[str, Any]:
+def _narrowed(rows: Collection[Rejudged | ErasedRow]) -> dict[str, Any]:
     return {
-        "products": sorted({each.insight.product for each in rows}),
-        "times_ms": sorted({round(each.insight.event_time.timestamp() * 1000) for each in rows}),
+        "products": sorted({each.product for each in rows}),
+        "times_ms": sorted({round(each.event_time.timestamp() * 1000) for each in rows}),
     }

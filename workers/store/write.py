@@ -16,6 +16,7 @@ from schemas.alerts import Alert
 from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
+from workers.store.erased_row import ErasedRow
 from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
 from workers.store.rejudged import AT_ROWS, Rejudged, old_rows
 from workers.store.rows import (
@@ -87,6 +88,27 @@ class Writer:
         ]
         self._insert("pages", names, types, columns, "", lease_until)
 
+    def insert_erased_page(self, page: str, rows: Sequence[ErasedRow], lease_until: datetime) -> None:
+        """A page of rows to be erased. It is there wholly, or not at all."""
+        names, types = (
+            ["page", "source", "event_id", JUDGED[0], "insight", "erased"],
+            ["String", WORD, "String", JUDGED[1], "String", "Bool"],
+        )
+        columns: list[Sequence[Any]] = [
+            [page] * len(rows),
+            [row.source for row in rows],
+            [row.event_id for row in rows],
+            [row.judged for row in rows],
+            [row.to_json() for row in rows],
+            [True] * len(rows),
+        ]
+        self._insert("pages", names, types, columns, "", lease_until)
+
+    def insert_receipts(self, receipts: Sequence[str], parts: int = 0) -> None:
+        """From now on what these stand for is turned away. `parts`: inserts of which the tables will keep no line."""
+        columns: list[Sequence[Any]] = [list(receipts), [parts] * len(receipts)]
+        self._insert("erasures", ["receipt", "parts"], ["String", "UInt64"], columns, "")
+
     def drop_page(self, page: str) -> None:
         """Forgets a page that is written."""
         self.command(f"ALTER TABLE pages DROP PARTITION '{page}'", {})
@@ -127,10 +149,11 @@ class Writer:
         for some in batched(versions, 200):
             self._delete([version.event_time for version in some], AT_POSITIONS, at_positions(some))
 
-    def delete_judged_again(self, rows: Sequence[Rejudged]) -> None:
-        """Removes the rows whose place these have taken, and their aspect mentions. Doing so again changes nothing."""
+    def delete_judged_again(self, rows: Sequence[Rejudged | ErasedRow]) -> None:
+        """Removes the rows whose place these have taken, or which are to be erased, and their aspect mentions. Doing so
+        again changes nothing."""
         for some in batched(rows, 200):
-            self._delete([row.insight.event_time for row in some], AT_ROWS, old_rows(some))
+            self._delete([row.event_time for row in some], AT_ROWS, old_rows(some))
 
     def _delete(self, moments: Sequence[datetime], condition: str, parameters: dict[str, Any]) -> None:
         """Writes patch parts, of the months of these moments only; over when the rows are hidden."""
@@ -138,7 +161,11 @@ class Writer:
         months = sorted({moment.year * 100 + moment.month for moment in utc})
         for table in ("insights", "aspect_mentions"):
             sql = f"DELETE FROM {table} WHERE toYYYYMM(event_time) IN {{months:Array(UInt32)}} AND {condition}"  # noqa: S608
-            self.command(sql, parameters | {"months": months}, _DELETE_SETTINGS)
+            self.delete(sql, parameters | {"months": months})
+
+    def delete(self, sql: str, parameters: dict[str, Any]) -> None:
+        """A DELETE of ours, by a patch part."""
+        self.command(sql, parameters, _DELETE_SETTINGS)
 
     def command(self, sql: str, parameters: dict[str, Any], settings: dict[str, Any] | None = None) -> None:
         """A statement of ours that gives no rows."""
