@@ -241,6 +241,35 @@ def serve(
     show_serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=given)}), out)
 
 
+@app.command()
+def escalate(
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing is left to ask, or nothing may be asked.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Only say what it changed and whether it was worth it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a larger model about stored texts that the pack is unsure of and that matter, until stopped. Off by default.
+
+    Sends redacted texts to VOXPOP_ESCALATION__BASE_URL, any OpenAI-compatible endpoint, and takes the label of its
+    answer alone; within budgets of calls and tokens, each call in the table escalations. Workers wait for nothing of it.
+
+    Example: VOXPOP_ESCALATION__BASE_URL=http://127.0.0.1:8090/v1 voxpop escalate --once
+
+    Example: voxpop escalate --report --json
+    """
+    from workers.commands.escalate import show_escalate, show_report
+
+    if report and once:
+        raise UsageError("give either --once or --report: voxpop escalate --report")
+    if report:
+        show_report(_settings(), out, as_json=as_json)
+    else:
+        show_escalate(_settings(serving=not once), out, once=once, as_json=as_json)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.

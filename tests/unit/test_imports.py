@@ -59,6 +59,7 @@ JOINING = {
     "workers.stack_alerts",
     "workers.faust_app",
     "workers.stack_digests",
+    "workers.escalation",
     "workers.serve",  # a model behind the dashboard's way of listening
     "workers.chaos",
     "workers.bench",
