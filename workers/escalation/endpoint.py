@@ -41,7 +41,7 @@ class Endpoint:
         with _deadline(connection, self._timeout_s) as passed:
             try:
                 connection.connect()
-                passed.socket = connection.sock
+                passed.connected = connection.sock
                 connection.request("POST", self._path, body, self._headers)
                 answer = connection.getresponse()
                 if answer.status != 200:
@@ -69,7 +69,7 @@ class Endpoint:
 class _Passed(threading.Event):
     """Whether the time is over, and the socket to cut then: the connection lets go of it before the answer is read."""
 
-    socket: socket.socket | None = None
+    connected: socket.socket | None = None
 
 
 @contextmanager
@@ -79,9 +79,9 @@ def _deadline(connection: HTTPConnection, timeout_s: float) -> Iterator[_Passed]
 
     def cut() -> None:
         passed.set()
-        if passed.socket is not None:
+        if passed.connected is not None:
             with suppress(OSError):
-                socket.socket.shutdown(passed.socket, socket.SHUT_RDWR)  # not TLS's, which another thread is using
+                socket.socket.shutdown(passed.connected, socket.SHUT_RDWR)  # not TLS's, which another thread is using
 
     timer = threading.Timer(timeout_s, cut)
     timer.daemon = True
