@@ -1,12 +1,13 @@
 """Brokers for every suite: Apache Kafka where it is asked for and can run."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
+from tests.token_endpoint import TokenEndpoint
 from workers.embedded.kafka import ApacheKafka, missing_for_kafka
 
 StartKafka = Callable[[Path], AbstractContextManager[ApacheKafka]]
@@ -22,3 +23,10 @@ def start_kafka() -> StartKafka:
         pytest.skip(missing)
     often = {"log.cleaner.backoff.ms": "100"}  # a compacted topic is compacted while a test waits for it
     return lambda directory: ApacheKafka.start(directory / "kafka", directory / "kafka.log", config=often)
+
+
+@pytest.fixture
+def tokens() -> Iterator[TokenEndpoint]:
+    """A token endpoint that knows nobody yet."""
+    with TokenEndpoint() as endpoint:
+        yield endpoint

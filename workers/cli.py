@@ -454,7 +454,8 @@ def bench(
     parts: Annotated[
         list[str],
         typer.Option(
-            "--part", help="engine, pipeline, protocol, plumbing, latency, scale or screens. Repeatable; all if unset."
+            "--part",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens. Repeatable; all if unset.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
@@ -479,11 +480,34 @@ def bench(
     show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
 
 
+@app.command()
+def plan(
+    rate: Annotated[str, typer.Option(help="Texts: 20000/s, 300k/h, 5M/day.")],
+    p99: Annotated[
+        str, typer.Option(help="From topic to queryable, in all but one of a hundred cases: 2s, 800ms.")
+    ] = "3s",
+    bench: Annotated[
+        Path | None,
+        typer.Option(help="What `voxpop bench --json` printed; the latest whole run on this machine if unset."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """How many workers, partitions and ClickHouse nodes a rate needs, and what they cost, from figures measured here.
+
+    Example: voxpop plan --rate 20000/s --p99 2s
+    """
+    from workers.commands.plan import show_plan
+
+    show_plan(_settings(), rate, p99, bench, out, as_json=as_json)
+
+
 @app.command("eval")
 def eval_command(
     files: Annotated[list[Path], typer.Argument(help="CSV, TSV or JSONL, .gz or not: a text and a label a row.")],
     pack: Annotated[str | None, typer.Option(help="A pack's name or directory; the configured one if unset.")] = None,
-    head: Annotated[str, typer.Option(help="One of the pack's heads, or aspects.")] = "sentiment",
+    head: Annotated[
+        str, typer.Option(help="One of the pack's heads, intents.complaint for one label of several, or aspects.")
+    ] = "sentiment",
     text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
     label_column: Annotated[
         str | None, typer.Option(help="The column of the labels; label if unset, or aspects for that head.")

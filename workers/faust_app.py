@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import faust
+from aiokafka.abc import AbstractTokenProvider
 from faust.transport.drivers import aiokafka
 from kafka import TopicPartition
 
 from workers.changelogs import Changelogs
-from workers.settings import KafkaSettings, Settings
+from workers.settings import OAUTHBEARER, KafkaSettings, Settings
 from workers.stream.lag import LagProbe
+from workers.stream.oauth import ClientCredentials
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
@@ -56,8 +58,10 @@ class PartitionTable(MutableMapping[str, Any]):
 
 class Consumer(aiokafka.Consumer):
     """Faust's, but nothing is lost at a start. Faust rebuilds tables up to where the broker says changelogs end, and the
-    embedded one answers with the first offset of the last batch (`stream/lag.py`). And Faust begins to read the stream
-    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it."""
+    embedded one answers with the first offset of the last batch (`stream/lag.py`). Faust begins to read the stream
+    before it empties the queues between: a message that lay there was gone, and the next one's commit went past it. And it
+    asks for messages of a set of partitions that it goes on changing: when the last is taken out while it waits, aiokafka
+    takes the empty set for all partitions, moves past their messages, and Faust drops those of partitions not in the set."""
 
     settings: KafkaSettings
     _held_back: frozenset[Any] = frozenset()
@@ -74,6 +78,10 @@ class Consumer(aiokafka.Consumer):
         finally:
             probe.close()
 
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        """Messages of the partitions that are active now, whatever becomes of the set meanwhile."""
+        return await super()._getmany(active_partitions and set(active_partitions), timeout)
+
     def resume_partitions(self, tps: Any) -> None:
         """While partitions move, not before `resume_flow`, which follows: by then queues are empty, offsets sought."""
         if self.app.rebalancing:
@@ -89,6 +97,17 @@ class Consumer(aiokafka.Consumer):
     def stop_flow(self) -> None:
         self._held_back = frozenset()
         super().stop_flow()
+
+
+class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka has no types
+    """Access tokens as aiokafka asks for them."""
+
+    def __init__(self, credentials: ClientCredentials) -> None:
+        self._credentials = credentials
+
+    async def token(self) -> str:
+        """A token that lives for a while. Raises `NoToken`."""
+        return await asyncio.to_thread(self._credentials.token)
 
 
 class Transport(aiokafka.Transport):
@@ -139,6 +158,8 @@ def _credentials(kafka: KafkaSettings) -> Any:
     context = ssl.create_default_context(cafile=kafka.ssl_cafile) if encrypted else None
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context)
+    if kafka.sasl_mechanism == OAUTHBEARER:
+        return faust.OAuthCredentials(oauth_cb=Tokens(ClientCredentials(kafka)), ssl_context=context)
     return faust.SASLCredentials(
         username=kafka.sasl_username,
         password=kafka.sasl_password.get_secret_value() if kafka.sasl_password else None,

@@ -5,6 +5,7 @@ one goes on. A batch holds the lock, so it is judged by one version from its fir
 """
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import structlog
 from schemas.insights import Analysis
 from workers import metrics
 from workers.analyze.judge import Judge, Request
+from workers.analyze.known_answers import KnownAnswers
 from workers.slm.errors import PackError
 from workers.slm.packs import Pack
 from workers.slm.versions import pointer_file
@@ -27,9 +29,16 @@ TRIED_WITH = Request("It works.")
 class LivePack:
     """Judges with the current version of one pack. One thread judges; another, its own, watches and exchanges."""
 
-    def __init__(self, load: Callable[[], Pack], judge_of: Callable[[Pack], Judge], packs_dir: Path) -> None:
-        """`load` gives the pack's current version, verified. Raises `PackError` when the first one cannot be used."""
-        self._load, self._judge_of = load, judge_of
+    def __init__(
+        self,
+        load: Callable[[], Pack],
+        judge_of: Callable[[Pack], Judge],
+        packs_dir: Path,
+        answers: KnownAnswers | None = None,
+    ) -> None:
+        """`load` gives the pack's current version, verified; what `answers` knows is not judged again. Raises `PackError`
+        when the first version cannot be used."""
+        self._load, self._judge_of, self._answers = load, judge_of, answers
         pack = load()
         self._judge = _tried(judge_of(pack), pack)
         self.name, self.version = pack.name, pack.version
@@ -48,7 +57,10 @@ class LivePack:
     def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
         """One analysis a request, in order, all by one version."""
         with self._lock:
-            return self._judge.judge(requests)
+            known, judge = self._answers, self._judge
+            answers = judge.judge(requests) if known is None else known.judge(judge, requests)
+        _count(answers, known)
+        return answers
 
     def close(self) -> None:
         """Ends the watching, then the model."""
@@ -98,6 +110,14 @@ def _tried(judge: Judge, pack: Pack) -> Judge:
             f"the pack {pack.name} {pack.version} judges no text; go back: voxpop packs rollback {pack.name}"
         )
     return judge
+
+
+def _count(answers: Sequence[Analysis | None], known: KnownAnswers | None) -> None:
+    for route, texts in Counter(answer.route for answer in answers if answer).items():
+        metrics.JUDGED.labels(str(route)).inc(texts)
+    if known is not None:
+        metrics.KNOWN_ANSWERS.set(len(known))
+        metrics.KNOWN_ANSWERS_BYTES.set(known.bytes)
 
 
 def _signature(pointer: Path) -> _Signature | None:

@@ -30,3 +30,6 @@ ALERTS = Counter("voxpop_alerts_total", "Revisions of alerts told.", ["kind", "s
 ALERT_HURRIES = Counter("voxpop_alert_hurries_total", "Times that SIGUSR1 had all waiting windows looked at.")
 NOTICES = Counter("voxpop_alert_notices_total", "Alerts told to webhooks and by e-mail.", ["channel", "outcome"])
 PACK_VERSION = Gauge("voxpop_pack_version", "1 for the version of each pack that judges now.", ["pack", "version"])
+JUDGED = Counter("voxpop_judged_total", "Texts judged, by who did: cache is a hit, any other route a miss.", ["route"])
+KNOWN_ANSWERS = Gauge("voxpop_known_answers", "Answers that this worker remembers.")
+KNOWN_ANSWERS_BYTES = Gauge("voxpop_known_answers_bytes", "About what they take in memory.")

@@ -5,6 +5,7 @@ path with two underscores: VOXPOP_KAFKA__BOOTSTRAP_SERVERS.
 
 import json
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -22,6 +23,7 @@ from pydantic_settings import (
 from workers.errors import UsageError
 
 MIN_TOKEN_CHARS = 16
+OAUTHBEARER = "OAUTHBEARER"
 
 
 def long_enough(tokens: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
@@ -48,19 +50,35 @@ class KafkaSettings(_Section):
     max_message_bytes: int = Field(default=1_048_576, ge=1_024, description="Larger messages become dead letters.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
-    sasl_username: str | None = None
-    sasl_password: SecretStr | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
+    sasl_username: str | None = Field(default=None, description="With OAUTHBEARER the client's id.")
+    sasl_password: SecretStr | None = Field(default=None, description="With OAUTHBEARER the client's secret.")
+    sasl_oauth_token_url: str | None = Field(
+        default=None, description="Where OAUTHBEARER gets its tokens; https, or http on loopback."
+    )
+    sasl_oauth_scope: str | None = None
 
     @model_validator(mode="after")
     def _says_who_it_is(self) -> Self:
         if self.security_protocol.startswith("SASL_"):
-            given = {name: getattr(self, name) for name in ("sasl_mechanism", "sasl_username", "sasl_password")}
+            needed = ["sasl_mechanism", "sasl_username", "sasl_password"]
+            if self.sasl_mechanism == OAUTHBEARER:
+                needed.append("sasl_oauth_token_url")
+            given = {name: getattr(self, name) for name in needed}
             if missing := [name for name, value in given.items() if not value]:
                 raise ValueError(f"the security protocol {self.security_protocol} needs {', '.join(missing)}")
         elif self.sasl_mechanism:
             raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
         return self
+
+    @field_validator("sasl_oauth_token_url")
+    @classmethod
+    def _keeps_the_secret(cls, url: str | None) -> str | None:
+        if url is not None and not re.match(r"https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/]", url):
+            raise ValueError(
+                "the client's secret is sent there: it begins with https://, or http:// and a loopback address"
+            )
+        return url
 
 
 class ClickHouseSettings(_Section):
@@ -128,6 +146,8 @@ class ModelSettings(_Section):
     )
     base_source: Literal["auto", "pypi", "hub"] = "auto"
     headline_min_chars: int = Field(default=280, ge=1, description="Shorter texts get no headline of their own.")
+    cache_entries: int = Field(default=50_000, ge=0, description="Answers that a worker remembers; 0 remembers none.")
+    cache_mb: int = Field(default=64, ge=0, description="What they take in its memory, about, at most.")
 
 
 class PrivacySettings(_Section):
@@ -216,39 +236,6 @@ class ServeSettings(_Section):
         return long_enough(tokens)
 
 
-class EscalationSettings(_Section):
-    """A second opinion on texts that the pack is unsure of. Off while `base_url` is unset: nothing leaves the machine."""
-
-    base_url: str | None = Field(
-        default=None, pattern=r"^https?://[^\s?#@]+$", description="OpenAI-compatible: https://host/v1"
-    )
-    model: str = Field(default="smollm2-135m-instruct", min_length=1, description="Its name at the endpoint.")
-    api_key: SecretStr | None = None
-    ca_file: Path | None = Field(default=None, description="The endpoint's authority, where the system's are not its.")
-    timeout_s: float = Field(default=30.0, gt=0, le=600, description="From asking to the whole answer.")
-    at_once: int = Field(default=2, ge=1, le=64, description="Calls at the same time.")
-    calls_per_hour: int = Field(default=200, ge=1)
-    calls_per_day: int = Field(default=2_000, ge=1)
-    tokens_per_hour: int = Field(default=200_000, ge=1, description="Of questions and answers.")
-    tokens_per_day: int = Field(default=2_000_000, ge=1)
-    prompt_price: float = Field(default=0.0, ge=0, description="Of a million tokens of questions, for the cost.")
-    answer_price: float = Field(default=0.0, ge=0, description="Of a million tokens of answers.")
-    confidence_below: float = Field(default=0.5, gt=0, le=1, description="Of the sentiment: surer texts are left.")
-    important: tuple[Literal["urgent", "negative", "complaint", "stars"], ...] = Field(
-        default=("urgent", "negative", "complaint", "stars"),
-        min_length=1,
-        description="And one of these is so. stars: they say the opposite of the sentiment.",
-    )
-    lookback_days: int = Field(default=7, ge=1, le=3660, description="Before the newest event; older texts are left.")
-    max_chars: int = Field(default=4_000, ge=100, le=20_000, description="Of a longer text the beginning is sent.")
-    tries_per_day: int = Field(default=3, ge=1, description="Of a text whose call fails.")
-    breaker_failures: int = Field(default=5, ge=1, description="So many in a row, and nothing is asked for a while.")
-    breaker_pause_s: float = Field(
-        default=60.0, gt=0, description="For so long; then one call tries whether it is over."
-    )
-    poll_s: float = Field(default=5.0, gt=0, description="How often it looks for texts to ask about.")
-
-
 class EmailSettings(_Section):
     """Alerts by e-mail: sent when `to` names somebody."""
 
@@ -330,7 +317,6 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     digests: DigestSettings = DigestSettings()
     serve: ServeSettings = ServeSettings()
-    escalation: EscalationSettings = EscalationSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     packs: Path | None = Field(

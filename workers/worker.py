@@ -8,6 +8,7 @@ import structlog
 
 from schemas.taxonomy import load_taxonomy
 from workers.analyze.judge import Judge
+from workers.analyze.known_answers import KnownAnswers
 from workers.analyze.redact import Redactor
 from workers.analyze.routed import Route, RoutedJudge
 from workers.health import HealthServer, Probes
@@ -36,6 +37,12 @@ def build_redactor(settings: Settings) -> Redactor:
     return Redactor(regions=settings.privacy.phone_regions, public_handles=settings.privacy.public_handles)
 
 
+def known_answers(settings: Settings) -> KnownAnswers | None:
+    """The memory for answers that these settings ask for, one for all packs of a process."""
+    entries, size_mb = settings.model.cache_entries, settings.model.cache_mb
+    return KnownAnswers(entries, size_mb << 20) if entries and size_mb else None
+
+
 def build_judge(settings: Settings, *, follow: bool = False) -> RoutedJudge:
     """The judge that these settings ask for; builds packs that are missing. Each pack is loaded once, however many routes
     lead to it. `follow` takes up promotions while it runs.
@@ -44,6 +51,7 @@ def build_judge(settings: Settings, *, follow: bool = False) -> RoutedJudge:
     """
     taxonomy, redactor, salt = load_taxonomy(settings.taxonomy), build_redactor(settings), author_salt(settings)
     loaded: dict[str, LivePack] = {}
+    answers = known_answers(settings)
 
     def load(name: str) -> Callable[[], Pack]:
         source, progress = settings.model.base_source, log.info
@@ -56,7 +64,7 @@ def build_judge(settings: Settings, *, follow: bool = False) -> RoutedJudge:
 
     def live(name: str) -> LivePack:
         if name not in loaded:
-            loaded[name] = LivePack(load(name), judge_of, settings.packs_dir)
+            loaded[name] = LivePack(load(name), judge_of, settings.packs_dir, answers)
         return loaded[name]
 
     try:

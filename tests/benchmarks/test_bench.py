@@ -18,6 +18,7 @@ from workers.bench.stopwatch import Speed
 from workers.bench.texts import built_in_texts, texts_of
 from workers.embedded.clickhouse import embedded_clickhouse
 from workers.errors import UsageError
+from workers.plan.queueing import WorkerModel, fitted
 from workers.settings import ClickHouseSettings, Settings
 from workers.store.connect import connect
 from workers.store.migrate import migrate
@@ -64,9 +65,14 @@ def test_latency_and_the_whole_stack_are_measured() -> None:
     for share, seconds in latencies.items():
         assert seconds[0] >= 0
         assert seconds[0] <= document[f"latency_p50_s_at_{float(share) * 100:.0f}"] <= seconds[-1]
+    model = WorkerModel(document["latency_capacity_a_second"], 0.0, partitions=4, block_records=256, linger_s=0.2)
+    simulated = fitted(model, 0.5, document["latency_p50_s_at_50"]).percentile(0.8, 50)
+    assert simulated / 4 < document["latency_p50_s_at_80"] < 4 * simulated, "what a plan expects is what is measured"
     assert set(document["parts"]["scale"]["speeds"]) == {"1 workers", "2 workers"}
     assert min(document["scale_two_workers_to_one"], document["first_insight_s"], document["usd_a_million_here"]) > 0
     assert 100 < document["stack_memory_mb"] < 20_000
+    assert document["scale_message_bytes"] > 100
+    assert document["scale_stored_bytes_a_text"] > 100
 
 
 def test_the_screens_are_measured_over_generated_insights_call_by_call() -> None:
@@ -76,6 +82,7 @@ def test_the_screens_are_measured_over_generated_insights_call_by_call() -> None
     document = json.loads(ran.stdout.splitlines()[-1])
     part = document["parts"]["screens"]
     assert document["screens_rows"] == 2_000
+    assert document["screens_rows_a_second"] > 0
     assert set(part["calls_ms"]) == set(CALLS)
     assert all(len(times) == part["rounds"] and min(times) > 0 for times in part["calls_ms"].values())
     slowest = part["slowest_call"]

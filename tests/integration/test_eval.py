@@ -157,10 +157,35 @@ def test_smollm2_scores_every_text_alike_whatever_its_company() -> None:
     assert confidence(texts) == pytest.approx([each for text in texts for each in confidence([text])], abs=1e-6)
 
 
+def test_one_label_of_a_head_that_gives_several_is_judged_by_whether_a_text_has_it(
+    voxpop: Voxpop, tmp_path: Path
+) -> None:
+    some = [
+        {"text": "It broke after a day and nobody answers me. I want my money back!", "label": "complaint|question"},
+        {"text": "Lo mejor que he comprado, me encanta.", "label": "praise"},
+        {"text": "The box arrived on Tuesday.", "label": "none"},
+        {"text": "It broke again, what a waste of money!", "label": " complaint "},
+    ]
+    done = voxpop("eval", write(tmp_path / "f.jsonl", some), "--head", "intents.complaint", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["labels"] == ["none", "complaint"]
+    (pack,) = document["contestants"]
+    assert [sum(row) for row in pack["confusion"]] == [2, 2]
+    wrong = voxpop(
+        "eval", write(tmp_path / "g.jsonl", [some[0] | {"label": "complaint|anger"}]), "--head", "intents.complaint"
+    )
+    assert wrong.returncode == 2
+    assert "has no label 'anger'; it has complaint, praise" in wrong.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--head", "intents"], "the head 'intents' gives any number of labels a text; --head takes one of sentiment"),
+        (
+            ["--head", "intents"],
+            "the head 'intents' gives any number of labels a text; --head takes one of them: intents.",
+        ),
         (["--head", "mood"], "the head 'mood' is not of this pack"),
         (["--map-label", "0=awful"], "there is no label 'awful'; take one of negative, neutral, positive"),
         (["--label-column", "mark", "--text-column", "review"], "no label '0'"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from workers.analyze.guardrails import CHECKS, Claim, failures, support
+from workers.analyze.summary import Summarizer
 from workers.analyze.support import Evidence, Reader
 from workers.settings import load_settings
 from workers.slm.build import ensure_pack
@@ -79,6 +80,21 @@ def test_a_guardrail_refuses_what_nothing_else_refuses(
 def test_the_opposite_of_what_is_said_is_refused(reader: Reader, evidence: Evidence) -> None:
     for text in ("The battery is not great.", "The battery isn't great.", "The sound is not clear."):
         assert "polarity" in failures(claim(reader, text, 0, 1), evidence), text
+
+
+def test_one_text_that_says_the_opposite_is_not_outvoted(reader: Reader, evidence: Evidence) -> None:
+    assert failures(claim(reader, "The battery is great.", 0, 1, 5), evidence) == ("polarity",)
+
+
+def test_a_text_that_says_the_opposite_is_not_cited(reader: Reader) -> None:
+    texts = [
+        "The battery is great.",
+        "The battery is great, I am happy with it.",
+        "Great battery? It is terrible, dead in an hour.",
+    ]
+    summary = Summarizer(reader).summarize(texts)
+    (sentence,) = (s for s in summary.sentences if s.text == "The battery is great.")
+    assert 2 not in sentence.citations
 
 
 def test_a_price_must_be_a_price_in_the_sources(reader: Reader) -> None:

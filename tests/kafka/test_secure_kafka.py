@@ -1,5 +1,6 @@
 """Kafka over TLS with SASL SCRAM, by settings alone; the installed wheel on it and on ClickHouse over TLS and a password."""
 
+import asyncio
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -15,11 +16,13 @@ from tests.authority import Authority
 from tests.by_hand import Rows, wait_until
 from tests.conftest import StartKafka
 from tests.deployment import commands
+from tests.token_endpoint import TokenEndpoint
 from tests.wheel import Installed, install
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.embedded.kafka import HOST, ApacheKafka
 from workers.embedded.process import free_port
 from workers.errors import UsageError
+from workers.faust_app import faust_app
 from workers.settings import ClickHouseSettings, KafkaSettings, Settings, load_settings
 from workers.stream.connect import BrokerUnavailable, connect_admin, connect_producer
 from workers.stream.produce import AcknowledgedProducer, Outgoing
@@ -29,6 +32,10 @@ USER = "voxpop"
 PASSWORD = "kafka-correct-horse"
 STORE_PASSWORD = "clickhouse-correct-horse"
 ADMIN = "dashboard-correct-horse"
+BEARER = (  # takes unsigned tokens, as only tests may
+    "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required"
+    ' unsecuredLoginStringClaim_sub="broker";'
+)
 SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
@@ -53,7 +60,8 @@ def secure(
         "listener.security.protocol.map": "BROKER:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT",
         "listener.name.secure.ssl.keystore.type": "PEM",
         "listener.name.secure.ssl.keystore.location": str(authority.certificate(HOST)),
-        "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512",
+        "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        "listener.name.secure.oauthbearer.sasl.jaas.config": BEARER,
         "listener.name.secure.scram-sha-256.sasl.jaas.config": SCRAM,
         "listener.name.secure.scram-sha-512.sasl.jaas.config": SCRAM,
     }
@@ -89,6 +97,50 @@ def test_who_has_the_password_is_let_in(secure: KafkaSettings, mechanism: str) -
     admin = connect_admin(settings)
     wait_until(lambda: set(topic_settings(settings)) <= set(admin.list_topics()), "the topics to be listed")
     admin.close()
+
+
+@pytest.fixture
+def by_token(secure: KafkaSettings, tokens: TokenEndpoint) -> KafkaSettings:
+    """The same listener, by tokens of an endpoint that knows the user."""
+    tokens.knows(USER, PASSWORD)
+    return secure.model_copy(update={"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_url": tokens.url})
+
+
+def test_whose_token_is_good_is_let_in_and_one_token_serves_many_connections(
+    by_token: KafkaSettings, tokens: TokenEndpoint
+) -> None:
+    ensure_topics(by_token)
+    producer = AcknowledgedProducer(by_token)
+    ends = producer.send_all([Outgoing(by_token.topics[0], b"k", b"by token")])
+    producer.close()
+    assert ends
+    assert 1 <= tokens.given <= 6  # one a client, of several connections each
+
+
+def test_alerts_get_in_by_token(by_token: KafkaSettings) -> None:
+    ensure_topics(by_token)
+
+    async def consumed() -> bool:
+        app = faust_app(Settings(kafka=by_token), 1)
+        await app.producer.start()
+        sent = await app.producer.send(by_token.topics[0], b"k", b"by token", None, None, None)
+        answer = await sent
+        await app.producer.stop()
+        return answer.offset >= 0
+
+    assert asyncio.run(consumed())
+
+
+def test_a_client_that_gets_no_token_or_a_bad_one_is_told_so(by_token: KafkaSettings, tokens: TokenEndpoint) -> None:
+    wrong = by_token.model_copy(update={"sasl_password": SecretStr("wrong-" + PASSWORD)})
+    with pytest.raises(
+        BrokerUnavailable, match=r"gives no token \(it answers 401\); set VOXPOP_KAFKA__SASL_USERNAME"
+    ) as told:
+        connect_admin(wrong, timeout_s=2)
+    assert PASSWORD not in str(told.value)
+    tokens.life_s = -60
+    with pytest.raises(BrokerUnavailable, match="does not take the tokens of http"):
+        connect_admin(by_token, timeout_s=2)
 
 
 @pytest.mark.parametrize(

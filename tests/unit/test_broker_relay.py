@@ -1,4 +1,5 @@
-"""The relay in front of the embedded broker leaves out tagged fields of one answer, and touches nothing else."""
+"""The relay in front of the embedded broker leaves out tagged fields of one answer, keeps a farewell from the broker while
+others are in the group, and touches nothing else."""
 
 import contextlib
 import io
@@ -10,10 +11,11 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.protocol.consumer import JoinGroupRequest, LeaveGroupRequest, LeaveGroupResponse
 
 from workers.embedded import broker_relay
 from workers.embedded.broker import _relay
-from workers.embedded.broker_relay import Malformed, without_tagged_fields
+from workers.embedded.broker_relay import Connection, Groups, Malformed, group_of, has_left, without_tagged_fields
 from workers.embedded.process import ChildProcess, accepts_connections, free_port
 
 HEAD = bytes.fromhex("00000001 0000")  # correlation id, error code
@@ -94,7 +96,7 @@ def test_a_first_request_of_another_kind_or_version_passes_untouched(address: tu
 
 
 def test_a_first_request_too_large_to_look_into_passes(address: tuple[str, int]) -> None:
-    large = b"\x00\x00" + bytes(broker_relay.LARGEST_FIRST_FRAME)
+    large = b"\x00\x00" + bytes(broker_relay.LARGEST_FRAME_READ)
     with socket.create_connection(address, timeout=10) as connection:
         assert exchange(connection, large) == large[::-1]
 
@@ -104,3 +106,61 @@ def test_when_the_broker_closes_so_does_the_relay(address: tuple[str, int]) -> N
         connection.sendall(framed(b"\x00\x03x")[:6])
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
+
+
+def leaving(version: int, group: str = "g", correlation: int = 7) -> bytes:
+    member = LeaveGroupRequest.MemberIdentity(member_id="m", group_instance_id=None, reason=None)
+    request = LeaveGroupRequest(group_id=group, member_id="m", members=[member])
+    request.with_header(correlation_id=correlation, client_id="a client")
+    return bytes(request.encode(version=version, header=True))
+
+
+def joining(version: int, group: str = "g") -> bytes:
+    request = JoinGroupRequest(
+        group_id=group,
+        session_timeout_ms=6_000,
+        rebalance_timeout_ms=6_000,
+        member_id="",
+        group_instance_id=None,
+        protocol_type="consumer",
+        protocols=[JoinGroupRequest.JoinGroupRequestProtocol(name="p", metadata=b"m")],
+        reason=None,
+    )
+    request.with_header(correlation_id=3, client_id=None)
+    return bytes(request.encode(version=version, header=True))
+
+
+@pytest.mark.parametrize("version", range(6))
+def test_what_a_member_that_leaves_is_told_reads_as_done(version: int) -> None:
+    answer = LeaveGroupResponse.decode(has_left(leaving(version)), version=version, header=True)
+    assert (answer.header.correlation_id, answer.error_code, list(answer.members or [])) == (7, 0, [])
+
+
+@pytest.mark.parametrize("version", range(10))
+def test_the_group_is_read_from_a_request_of_any_version(version: int) -> None:
+    assert group_of(joining(version, "größe")) == "größe".encode()
+    if version <= 5:
+        assert group_of(leaving(version, "g" * 200)) == b"g" * 200
+
+
+@given(st.binary(max_size=60), st.sampled_from([b"\0\x0b", b"\0\x0d"]))
+def test_requests_of_any_bytes_pass_or_are_understood(noise: bytes, key: bytes) -> None:
+    request = key + noise
+    with contextlib.suppress(Malformed):
+        assert group_of(request) in request
+    assert Connection(Groups()).request(request) == request
+
+
+def test_a_member_leaves_unheard_only_while_another_connection_is_in_its_group() -> None:
+    groups = Groups()
+    first, second, elsewhere = Connection(groups), Connection(groups), Connection(groups)
+    for connection, group in ((first, "g"), (second, "g"), (elsewhere, "h")):
+        assert connection.request(joining(5, group)) == joining(5, group)
+    assert elsewhere.request(leaving(3, "h")) == leaving(3, "h")
+    asked = first.request(leaving(3))
+    assert asked == bytes.fromhex("0012 0000 00000007 ffff")
+    assert first.answer(b"\0\0\0\6another") == b"\0\0\0\6another"
+    assert first.answer(b"\0\0\0\7whatever") == has_left(leaving(3))
+    assert first.answer(b"\0\0\0\7whatever") == b"\0\0\0\7whatever"
+    first.close()
+    assert second.request(leaving(3)) == leaving(3)

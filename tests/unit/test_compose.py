@@ -8,6 +8,7 @@ from workers.analyze.opinion_words import ADVERBS, POLARITY
 from workers.analyze.opinions import ENTITY, one_form, opinions_of
 from workers.analyze.phrases import English, Spanish
 from workers.analyze.topics import group_of
+from workers.analyze.verbatim import pieces_of
 
 
 def said(text: str, *nouns: str) -> list[tuple[str, str, int]]:
@@ -32,10 +33,23 @@ def said(text: str, *nouns: str) -> list[tuple[str, str, int]]:
         ("comida muy rica", [("comida", "rica", 1)]),
         ("La comida estaba fría.", [("comida", "fría", -1)]),
         ("El sonido es bastante claro.", [("sonido", "claro", 1)]),
+        ("Comida rica y sonido claro.", [("comida", "rica", 1), ("sonido", "claro", 1)]),
+        ("The staff at the sound desk is friendly.", []),
+        ("The staff of comida is friendly.", [("staff", "friendly", 1)]),
+        ("The wall behind the staff is dirty.", []),
+        ("El de la comida es correcto.", []),
+        ("A smell like burnt comida.", []),
+        ("Great sound?", []),
+        ("My staff is friendly.", []),
+        ("It is a fine wooden bed.", []),
+        ("It is a great wooden bed.", [(ENTITY, "great", 1)]),
+        ("Se me estropeó el sonido claro en plena boda.", []),
+        ("Tiene un sonido claro.", [("sonido", "claro", 1)]),
+        ("Haces tres comidas increíbles.", []),
     ],
 )
 def test_an_opinion_is_on_what_it_stands_with(text: str, expected: list[tuple[str, str, int]]) -> None:
-    assert said(text, "staff", "sound", "comida", "sonido") == expected
+    assert said(text, "staff", "sound", "comida", "comidas", "sonido") == expected
 
 
 def test_praise_is_praise_and_blame_blame() -> None:
@@ -88,6 +102,27 @@ def test_what_most_blame_comes_first_and_is_not_recommended() -> None:
     drafts = [draft.text for draft in compose(group_of(texts, [-1, -1, 0]), English())]
     assert drafts[0] == "The battery is terrible and slow."
     assert drafts[-1] == "Overall, it is not recommended."
+
+
+def test_what_is_loved_is_not_therefore_recommended() -> None:
+    texts = ["I love this lamp.", "The best lamp I have had.", "This lamp is bright, I love it."]
+    *_, verdict = compose(group_of(texts, [1, 1, 1]), English())
+    assert (verdict.text, verdict.citations) == ("Overall, this lamp is well liked.", (0, 1, 2))
+    *_, verdict = compose(group_of([*texts[:2], "This lamp is worth it."], [1, 1, 1]), English())
+    assert verdict.text == "Overall, this lamp is highly recommended."
+    loved = ["I loved this lamp.", "A lovely lamp.", "This lamp was my glove."]
+    assert not any(draft.text.startswith("Overall") for draft in compose(group_of(loved, [1, 1, 1]), English()))
+
+
+def test_an_adjective_does_not_outweigh_what_its_text_says_of_the_thing() -> None:
+    texts = ["The bed is fine.", "It is a fine bed. The bed was less of a success."]
+    assert [d.citations for d in compose(group_of(texts, [0, 0]), English())] == [(0, 1)]
+    assert [d.citations for d in compose(group_of(texts, [0, 0], {(1, "bed", -1)}), English())] == [(0,)]
+
+
+def test_half_of_what_somebody_else_said_is_not_quoted() -> None:
+    said = ['They say: "We look into the reports. The next patch comes in a week". So I wait for the next patch.']
+    assert {piece.text for piece in pieces_of(said)} == {"I wait for the next patch."}
 
 
 def test_spanish_agrees_and_has_its_own_words() -> None:

@@ -30,6 +30,7 @@ MAY_USE = {
     "workers.stream": {"schemas", *SHARED},
     "workers.store": {"schemas", *SHARED},
     "workers.embedded": {"workers.errors"},  # a broker and an engine, which know nothing of what runs through them
+    "workers.plan": {"workers.settings", "workers.errors"},  # arithmetic on what was measured
     "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
 }
 # What only an extra's packages let run: training, and what the benchmark and the evaluation set beside ours.
@@ -38,10 +39,19 @@ WITH_EXTRAS = (
     "workers.bench.onnx_engine",
     "workers.bench.paint",
     "workers.bench.torch_engine",
+    "workers.evaluate.first_tier",
     "workers.evaluate.rivals",
     "workers.evaluate.summaries",
 )
-FLOORS = {"workers.slm", "workers.analyze", "workers.stream", "workers.store", "workers.embedded", "dashboards"}
+FLOORS = {
+    "workers.slm",
+    "workers.analyze",
+    "workers.stream",
+    "workers.store",
+    "workers.embedded",
+    "workers.plan",
+    "dashboards",
+}
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
 JOINING = {
     "workers.pipeline",

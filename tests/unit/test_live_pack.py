@@ -3,14 +3,16 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from schemas.insights import Analysis, Sentiment
+from schemas.insights import Analysis, Route, Sentiment
 from tests.reference.small_pack import small_pack
 from workers import live_pack
 from workers.analyze.judge import Judge, Request
+from workers.analyze.known_answers import KnownAnswers
 from workers.live_pack import LivePack
 from workers.slm.derive import copied
 from workers.slm.errors import PackError
@@ -24,7 +26,7 @@ class VersionJudge(Judge):
     """Stands in for a judge of a pack: says which version it is. A batch waits while `hold` is set."""
 
     def __init__(self, pack: Pack, *, broken: bool = False) -> None:
-        self._of, self._broken = pack, broken
+        self._of, self._broken, self.identity = pack, broken, pack.version
         self.hold, self.entered = threading.Event(), threading.Event()
         self.hold.set()
         self.closed = False
@@ -62,13 +64,13 @@ class WatchedLock:
 class Bench:
     """A live pack over a real pack with two versions; the models are stand-ins."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, answers: KnownAnswers | None = None) -> None:
         self.packs = directory / "packs"
         self.first = copied(small_pack(directory), self.packs, "mine")
         self.second = load_pack(self._changed(self.first))
         self.judges: list[VersionJudge] = []
         self.broken = False
-        self.live = LivePack(self._load, self._judge_of, self.packs)
+        self.live = LivePack(self._load, self._judge_of, self.packs, answers)
 
     def promote(self, pack: Pack) -> None:
         write_pointer(self.packs, "mine", Pointer(version=pack.version))
@@ -175,3 +177,24 @@ def test_a_first_version_that_judges_nothing_is_refused(bench: Bench) -> None:
     with pytest.raises(PackError, match="judges no text"):
         LivePack(bench._load, bench._judge_of, bench.packs)
     assert bench.judges[-1].closed
+
+
+def test_no_answer_of_an_old_version_outlives_a_promotion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_pack, "LOOK_EVERY_S", 0.01)
+    bench = Bench(tmp_path, KnownAnswers(10, 1 << 20))
+    with closing(bench.live):
+        texts = [Request("x"), live_pack.TRIED_WITH]
+        assert routes(bench.live.judge(texts)) == [(bench.first.version, Route.SLM)] * 2
+        assert routes(bench.live.judge(texts)) == [(bench.first.version, Route.CACHE)] * 2
+        bench.live.watch()
+        bench.promote(bench.second)
+        wait_for(lambda: bench.live.version == bench.second.version)
+        assert routes(bench.live.judge(texts)) == [(bench.second.version, Route.SLM)] * 2
+        bench.broken = True  # and a version that was in use before is tried itself, not what is remembered of it
+        bench.promote(bench.first)
+        wait_for(lambda: len(bench.judges) == 3 and bench.judges[-1].closed)
+        assert routes(bench.live.judge(texts)) == [(bench.second.version, Route.CACHE)] * 2
+
+
+def routes(answers: Sequence[Analysis | None]) -> list[tuple[str, Route] | None]:
+    return [answer and (answer.pack_version, answer.route) for answer in answers]

@@ -106,13 +106,20 @@ def _open_to_taste(group: Group, phrases: Phrases) -> list[Draft]:
 
 
 def _verdict(group: Group, phrases: Phrases) -> list[Draft]:
-    """Whether it is recommended, when most authors are of one mind and some say so in so many words."""
+    """Whether it is recommended, or at least liked, when most authors are of one mind and some say so in so many
+    words."""
     texts = len(group.texts)
     endorsing, refusing = group.endorsing(), group.refusing()
+    fond = sorted({*endorsing, *group.fond()})
     enough = 1 if texts < FEW else 2
-    if 2 * len(group.content) > texts and len(endorsing) >= enough:
-        highly = len(endorsing) >= HIGHLY * texts
-        return [Draft(phrases.verdict(group.subject, recommended=True, highly=highly), tuple(endorsing))]
+    if 2 * len(group.content) > texts and len(fond) >= enough:
+        highly = len(fond) >= HIGHLY * texts
+        verdict = (
+            phrases.verdict(group.subject, recommended=True, highly=highly)
+            if endorsing
+            else phrases.liked(group.subject)
+        )
+        return [Draft(verdict, tuple(fond))]
     if 2 * len(group.discontent) > texts and len(refusing) >= enough:
         return [Draft(phrases.verdict(group.subject, recommended=False, highly=False), tuple(refusing))]
     return []

@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from workers.analyze.content import content, stem
 from workers.analyze.instructions import addresses_machine
 from workers.analyze.opinion_words import FUNCTION_WORDS, POLARITY
@@ -142,20 +140,21 @@ def _names_occur(claim: Claim, evidence: Evidence) -> bool:
 
 
 def _polarity_agrees(claim: Claim, evidence: Evidence) -> bool:
-    """The sentence leans no other way than the clauses it rests on: of each cited text the one that shares most words with
-    it, of equals the nearest. (The nearest of all would be one that leans as the sentence does.)"""
+    return bool(claim.citations) and not any(opposes(claim, evidence, number) for number in claim.citations)
+
+
+def opposes(claim: Claim, evidence: Evidence, number: int) -> bool:
+    """Whether a text leans the other way where it speaks of what the sentence says: in the clause that shares most words
+    with it, of equals the nearest. (The nearest of all would be one that leans as the sentence does.)"""
+    of_text = evidence.of([number])
+    if not len(of_text):
+        return True
     said = set(content(claim.text))
-    nearest = []
-    for number in claim.citations:
-        of_text = evidence.of([number])
-        shared = [len(said & set(content(evidence.clauses[i]))) for i in of_text]
-        cosines = evidence.vectors[of_text] @ claim.vector
-        ranked = sorted(zip(shared, cosines.tolist(), of_text.tolist(), strict=True))
-        nearest += [evidence.leanings[i] for _, _, i in ranked[-1:]]
-    if not nearest:
-        return False
-    rests_on = float(np.mean(nearest))
-    return not (min(abs(claim.leaning), abs(rests_on)) > OPPOSED and claim.leaning * rests_on < 0)
+    shared = [len(said & set(content(evidence.clauses[i]))) for i in of_text]
+    cosines = evidence.vectors[of_text] @ claim.vector
+    *_, (_, _, nearest) = sorted(zip(shared, cosines.tolist(), of_text.tolist(), strict=True))
+    rests_on = float(evidence.leanings[nearest])
+    return min(abs(claim.leaning), abs(rests_on)) > OPPOSED and claim.leaning * rests_on < 0
 
 
 def _is_no_second_person(claim: Claim, _: Evidence) -> bool:

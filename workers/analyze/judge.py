@@ -1,5 +1,6 @@
 """Text to analysis: disguise, one encoder pass for everything, heads, aspects, headline. Pure, given a pack."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from workers.analyze.sentences import Span, split_clauses, split_sentences
 from workers.slm.encoder import TokenStates, normalised, pool_spans
 from workers.slm.errors import PackError
 from workers.slm.heads import REASON
-from workers.slm.packs import Pack
+from workers.slm.packs import Pack, PackCard
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class Judge:
         self._pack, self._redactor, self._salt = pack, redactor, salt
         self._headline_min_chars = headline_min_chars
         self._heads = pack.heads
+        self.identity = identity_of(pack.card, taxonomy, headline_min_chars)
         if "sentiment" not in self._heads.cards:
             raise PackError(f"the pack {pack.name} has no head for sentiment; take another pack")
         self._encoder = pack.encoder(replicas)
@@ -199,6 +201,13 @@ class Judge:
             request.text, sentence_scores=scores, min_chars=self._headline_min_chars, max_chars=MAX_HEADLINE_CHARS
         )
         return (span.of(request.text), Method.EXTRACTIVE) if span else ("", Method.NONE)
+
+
+def identity_of(card: PackCard, taxonomy: Taxonomy, headline_min_chars: int) -> str:
+    """Of all that an answer depends on beside its request: the pack with its version, its thresholds and the hashes of its
+    files, what is looked for in texts, and from which length on they get a headline."""
+    told = repr((card.model_dump_json(), taxonomy.model_dump_json(), headline_min_chars))
+    return hashlib.sha256(told.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _request_of(event: SafeEvent) -> Request:

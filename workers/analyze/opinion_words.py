@@ -3,6 +3,7 @@
 Only what is said often and in one sense. The lists are in opinion_words.yaml, with what each is for.
 """
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Final
@@ -68,9 +69,11 @@ NO_NOUNS: Final = (
 # What people say when they would have it again, and when they would not. Parts of words, too.
 ENDORSEMENTS: Final = (
     "recommend", "will be back", "be back", "will return", "come back", "coming back", "go back", "going back", "buy again",
-    "buy another", "order again", "order more", "worth", "must try", "love", "best", "give it a try", "favorite",
-    "recomiend", "recomendable", "recomendado", "volver", "repetir", "encanta", "merece la pena",
+    "buy another", "order again", "order more", "worth", "must try", "give it a try",
+    "recomiend", "recomendable", "recomendado", "volver", "repetir", "merece la pena",
 )  # fmt: skip
+# What they say when they like it and no more. Whole words: who loved it may do so no longer.
+FONDNESS: Final = re.compile(r"(?<!\w)(?:loves?|best|favou?rites?|encantan?|favorit[oa]s?)(?!\w)", re.I)
 REFUSALS: Final = (
     "not recommend", "n't recommend", "never again", "avoid", "stay away", "not buy", "n't buy", "not be back",
     "n't be back", "not return", "n't return", "return it", "returned", "returning", "refund", "never go", "never be back",
@@ -79,3 +82,4 @@ REFUSALS: Final = (
 )  # fmt: skip
 # The stems of the word with which a verdict sums them up.
 RECOMMEND_STEMS: Final = ("recommend", "recomiend")
+LIKED_STEMS: Final = ("lik", "gust")

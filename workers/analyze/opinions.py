@@ -17,6 +17,7 @@ from workers.analyze.opinion_words import (
     COPULAS,
     DETERMINERS,
     EFFORT,
+    GENERAL,
     NEGATIONS,
     NO_NOUNS,
     OPEN_DEEDS,
@@ -34,6 +35,34 @@ COMPOUND: Final = 3  # words that a noun may be made of: "customer service"
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*|[,.;:!?()]")
 _AND = frozenset((",", "and", "y", "e"))
 _AND_BEFORE = frozenset(("muy", "tan", "bastante", "súper", "super", "más"))
+_LIKENESS = frozenset(("like", "as", "como"))  # "a smell like burnt hair" is no hair
+_AUTHORS_OWN = frozenset(("my", "mi", "mis"))  # "my mood is fine" is no word on a flight
+_COUNTS = frozenset(["dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve", "diez"])
+_ARTICLES = frozenset(("a", "an", "the", "un", "una", "unos", "unas"))
+# "El de la estación es correcto" says nothing of the station.
+_JOINING = frozenset(
+    [
+        "of",
+        "in",
+        "at",
+        "on",
+        "for",
+        "from",
+        "with",
+        "by",
+        "near",
+        "behind",
+        "de",
+        "del",
+        "en",
+        "con",
+        "para",
+        "por",
+        "a",
+        "al",
+        "desde",
+    ]
+)
 
 
 class Opinion(NamedTuple):
@@ -74,12 +103,13 @@ def one_form(nouns: Mapping[str, int]) -> dict[str, str]:
 
 
 def opinions_of(texts: Sequence[str], forms: Mapping[str, str]) -> list[Opinion]:
-    """The opinions in `texts` on the nouns that `forms` knows, and on the whole (`ENTITY`). What is negated is left out:
-    "not bad" is no praise."""
+    """The opinions in `texts` on the nouns that `forms` knows, and on the whole (`ENTITY`). What is negated or asked is left
+    out: "not bad" is no praise."""
     return [
         opinion
         for number, text in enumerate(texts)
         for clause in split_clauses(text)
+        if not clause.of(text).endswith("?")
         for opinion in _opinions(words_of(clause.of(text)), forms, number)
     ]
 
@@ -106,7 +136,13 @@ def _adjective(words: list[str], at: int, forms: Mapping[str, str], number: int)
             yield Opinion(ENTITY, f"{said} to {deed}", POLARITY[said], number)
         return
     place = _beside(words, at, forms)
-    place = _subject(words, at) if place is None else place
+    if place is None:
+        if said not in GENERAL and _is_of_unknown_noun(words, at):
+            return
+        place = _subject(words, at)
+        place = place if place is None else _head(words, place)
+    elif words[max(0, at - 1)] in _LIKENESS:
+        return
     yield from _about(words, place, forms, said, POLARITY[said], number)
 
 
@@ -130,7 +166,7 @@ def _about(
         return
     if words[place] in PRONOUNS:
         yield Opinion(ENTITY, said, polarity, number)
-    elif words[place] in forms:
+    elif words[place] in forms and words[max(0, place - 1)] not in _AUTHORS_OWN:
         yield Opinion(forms[words[place]], said, polarity, number)
 
 
@@ -148,7 +184,13 @@ def _beside(words: list[str], at: int, forms: Mapping[str, str]) -> int | None:
     before = at - 1
     while before > 0 and words[before] in _AND_BEFORE:
         before -= 1
-    return before if before >= 0 and words[before] in forms and words[at] in POSTPOSED else None
+    found = before >= 0 and words[before] in forms and words[at] in POSTPOSED
+    return before if found and not (before == at - 1 and _is_told_apart(words, before)) else None
+
+
+def _is_told_apart(words: list[str], noun: int) -> bool:
+    """Whether an adjective right behind the noun only tells which one is meant: "se me estropeó la cámara buena"."""
+    return noun > 1 and (words[noun - 1] in DETERMINERS or words[noun - 1] in _COUNTS) and words[noun - 2] not in _AND
 
 
 def _subject(words: list[str], at: int) -> int | None:
@@ -164,3 +206,19 @@ def _subject(words: list[str], at: int) -> int | None:
     while place >= 0 and words[place] in STRENGTHS:
         place -= 1
     return place if place >= 0 else None
+
+
+def _head(words: list[str], place: int) -> int:
+    """Where the thing stands of which a noun only tells which one is meant: "the food at this place is great"."""
+    before = place - 1
+    while before >= 0 and words[before] in DETERMINERS:
+        before -= 1
+    return before - 1 if before > 0 and words[before] in _JOINING else place
+
+
+def _is_of_unknown_noun(words: list[str], at: int) -> bool:
+    """Whether the adjective belongs to a noun behind it: "it is a fine wooden bed" does not say that it is fine."""
+    article = at - 1
+    while article > 0 and (words[article] in STRENGTHS - _ARTICLES or words[article] in POLARITY):
+        article -= 1
+    return words[article] in _ARTICLES and at + 1 < len(words) and _may_be_noun(words[at + 1])

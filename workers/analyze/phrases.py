@@ -30,6 +30,9 @@ class Phrases(Protocol):
     def verdict(self, subject: str, *, recommended: bool, highly: bool) -> str:
         """Whether the authors would have it again."""
 
+    def liked(self, subject: str) -> str:
+        """That the authors like it; whether they would have it again they do not say."""
+
 
 class English:
     """Digest sentences in English."""
@@ -59,6 +62,10 @@ class English:
         name = f"{'these' if _is_plural(subject) else 'this'} {subject}" if subject else "it"
         degree = "not recommended" if not recommended else "highly recommended" if highly else "recommended"
         return f"overall, {name} {'are' if _is_plural(subject) else 'is'} {degree}"
+
+    def liked(self, subject: str) -> str:
+        name = f"{'these' if _is_plural(subject) else 'this'} {subject}" if subject else "it"
+        return f"overall, {name} {'are' if _is_plural(subject) else 'is'} well liked"
 
 
 class Spanish:
@@ -93,6 +100,9 @@ class Spanish:
         return "en general, " + (
             "no se recomienda" if not recommended else "se recomienda mucho" if highly else "se recomienda"
         )
+
+    def liked(self, subject: str) -> str:
+        return "en general, gusta"
 
     def _article(self, noun: str, *, plural: bool) -> str:
         given = self._articles.get(noun, "")

@@ -8,15 +8,15 @@ left, if anything, is shown; nothing else is.
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, Protocol
 
 import numpy as np
 
 from workers.analyze.compose import Draft, as_sentence, compose
-from workers.analyze.content import stem
-from workers.analyze.guardrails import Claim, failures, support
+from workers.analyze.content import content, stem
+from workers.analyze.guardrails import Claim, failures, opposes, support
 from workers.analyze.instructions import addresses_machine
 from workers.analyze.language import detect_language
 from workers.analyze.opinion_words import DETERMINERS
@@ -97,7 +97,7 @@ class Summarizer:
         own = [texts[i] for i in chosen]
         evidence = self._reader.read(own)
         _, leanings = self._reader.seen(own)
-        group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()])
+        group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()], _told(evidence))
         work = _Work(self._reader, evidence, group, self._author.prompt if self._author else "", length, product)
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
@@ -196,10 +196,12 @@ class _Work:
         checked: list[Sentence | None] = []
         for draft, vector, leaning in zip(drafts, vectors, leanings.tolist(), strict=True):
             claim = Claim(draft.text, vector, leaning, draft.citations, self._subject, self._prompt)
+            agreeing = tuple(number for number in draft.citations if not opposes(claim, self._evidence, number))
+            claim = replace(claim, citations=agreeing or draft.citations)
             failed = failures(claim, self._evidence)
             self.refused.update(failed)
             rating = support(claim, self._evidence)
-            checked.append(None if failed else Sentence(draft.shown, draft.citations, rating, quoted))
+            checked.append(None if failed else Sentence(draft.shown, claim.citations, rating, quoted))
         return checked
 
 
@@ -208,7 +210,20 @@ MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth mo
 TOXIC: Final = 0.5  # from this probability on a text is not quoted
 CITED_WITHIN: Final = 0.03  # of the best cosine: texts that say the same
 CITED_MOST: Final = 4
+PLAIN: Final = 0.6  # a clause that leans so far tells what its author thinks
 CLOSINGS: Final = ("However", "Overall", "Sin embargo", "En general")
+
+
+def _told(evidence: Evidence) -> set[tuple[int, str, int]]:
+    """(text, stem, 1 or -1) of the clauses that begin with a thing and lean plainly: "the bed was less of a success"."""
+    return {
+        (number, first, 1 if leaning > 0 else -1)
+        for number, clause, leaning in zip(
+            evidence.owner.tolist(), evidence.clauses, evidence.leanings.tolist(), strict=True
+        )
+        for first in content(clause)[:1]
+        if abs(leaning) >= PLAIN
+    }
 
 
 def _of_one_language(chosen: Sequence[int], texts: Sequence[str]) -> tuple[list[int], str]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from workers.analyze.aspects_by_attention import LABELS
 from workers.analyze.content import content
-from workers.analyze.opinion_words import ENDORSEMENTS, RECOMMEND_STEMS, REFUSALS
+from workers.analyze.opinion_words import ENDORSEMENTS, FONDNESS, LIKED_STEMS, RECOMMEND_STEMS, REFUSALS
 from workers.analyze.sentences import split_clauses
 from workers.slm.encoder import Encoder
 from workers.slm.heads import Heads
@@ -80,9 +80,11 @@ def cosine_share(cosine: float) -> float:
 def uncovered(sentence: str, cited: Sequence[str], subject: str = "") -> list[str]:
     """The content words' stems of `sentence` that no cited text has. `subject` is the word for what all texts are
     about. That something is recommended is covered by whoever says it would be bought or visited again, or never
-    again."""
+    again; that it is liked, by who loves it or knows none better."""
     there = {stem for text in (*cited, subject) for stem in content(text)}
     lowered = " ".join(cited).lower()
     if any(phrase in lowered for phrase in (*ENDORSEMENTS, *REFUSALS)):
         there |= set(RECOMMEND_STEMS)
+    if FONDNESS.search(lowered):
+        there |= set(LIKED_STEMS)
     return [stem for stem in content(sentence) if stem not in there]

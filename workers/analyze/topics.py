@@ -1,12 +1,13 @@
 """What a group of texts speaks of, and how: opinions gathered by thing, with the texts that hold each."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
-from workers.analyze.opinion_words import ENDORSEMENTS, GENERAL, REFUSALS
+from workers.analyze.content import stem
+from workers.analyze.opinion_words import ENDORSEMENTS, FONDNESS, GENERAL, REFUSALS
 from workers.analyze.opinions import ENTITY, Opinion, nouns_of, one_form, opinions_of, words_of
 
 MOST_SAID: Final = 2  # words on a thing in one sentence
@@ -65,18 +66,27 @@ class Group:
         """The texts of content authors that say they would have it again."""
         return [i for i in self.content if any(phrase in self.texts[i].lower() for phrase in ENDORSEMENTS)]
 
+    def fond(self) -> list[int]:
+        """The texts of content authors that love it or know none better."""
+        return [i for i in self.content if FONDNESS.search(self.texts[i])]
+
     def refusing(self) -> list[int]:
         return [i for i in self.discontent if any(phrase in self.texts[i].lower() for phrase in REFUSALS)]
 
 
-def group_of(texts: Sequence[str], leanings: Sequence[int]) -> Group:
-    """What these texts, of one language, speak of: things by how many texts say something of them."""
+def group_of(
+    texts: Sequence[str], leanings: Sequence[int], told: Collection[tuple[int, str, int]] = frozenset()
+) -> Group:
+    """What these texts, of one language, speak of: things by how many texts say something of them. `told` holds (text,
+    stem, polarity) where a text tells plainly what it thinks of a thing: an adjective that says otherwise is left out."""
     words = [words_of(text) for text in texts]
     used = nouns_of(words)
     forms = one_form(used)
     subject = _subject_of(words, used, forms)
     by_noun: dict[str, Topic] = {}
     for opinion in opinions_of(texts, forms):
+        if (opinion.text, stem(opinion.noun), -opinion.polarity) in told:
+            continue
         noun = ENTITY if opinion.noun == subject else opinion.noun
         by_noun.setdefault(noun, Topic(noun)).add(opinion)
     whole = by_noun.pop(ENTITY, Topic(ENTITY))

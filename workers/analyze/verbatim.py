@@ -74,6 +74,12 @@ def worth_of(piece: str, spread: Counter[str], covered: Collection[str]) -> floa
     return worth if _has_verb(piece) else worth * FRAGMENT
 
 
+def _is_whole(piece: str) -> bool:
+    """Whether no bracket and no quotation mark lacks its other half: half of what somebody else said is not its author's."""
+    halves = (("(", ")"), ("“", "”"), ("«", "»"))
+    return piece.count('"') % 2 == 0 and all(piece.count(left) == piece.count(right) for left, right in halves)
+
+
 def _has_verb(piece: str) -> bool:
     return any(word in COPULAS for word in words_of(piece)) or _VERB.search(piece) is not None
 
@@ -84,7 +90,7 @@ def _pieces(text: str) -> Iterator[str]:
         piece = text[without_opener(text, span) : span.end].strip(" -–—,;:")
         if piece in seen or not WORDS[0] <= len(piece.split()) <= WORDS[1] or "?" in piece or "¿" in piece:
             continue
-        if _LEANS.match(piece) or piece.upper() == piece or piece.count("(") != piece.count(")"):
+        if _LEANS.match(piece) or piece.upper() == piece or not _is_whole(piece):
             continue
         seen.add(piece)
         yield piece

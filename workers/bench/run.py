@@ -8,6 +8,7 @@ from workers.bench.engine import measure_engine
 from workers.bench.latency import measure_latency
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
+from workers.bench.reposts import measure_cache
 from workers.bench.rounds import Measured
 from workers.bench.scale import measure_scale
 from workers.bench.screens import measure_screens
@@ -19,18 +20,20 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "screens")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. `texts` go through the model, `messages` only through the plumbing; the other
-    engines are slow, so they and ours get `engine_texts`. `rows` are what the screens are measured over."""
+    engines are slow, so they and ours get `engine_texts`, as do streams with reposts; `own` of a file's are judged with and
+    without memory. `rows` are what the screens are measured over."""
 
     texts: int
     engine_texts: int
     messages: int
     rounds: int
+    own: int
     rows: int
     screen_rounds: int
     paced_s: float  # so long texts come at each load
@@ -43,12 +46,23 @@ FULL, QUICK = (
         engine_texts=1_024,
         messages=20_000,
         rounds=7,
+        own=10_000,
         rows=1_000_000,
         screen_rounds=20,
         paced_s=60,
         starts=3,
     ),
-    Size(texts=256, engine_texts=64, messages=1_500, rounds=2, rows=20_000, screen_rounds=3, paced_s=5, starts=1),
+    Size(
+        texts=256,
+        engine_texts=64,
+        messages=1_500,
+        rounds=2,
+        own=256,
+        rows=20_000,
+        screen_rounds=3,
+        paced_s=5,
+        starts=1,
+    ),
 )
 
 
@@ -89,7 +103,8 @@ def run_bench(
             choice=settings.model.base_source,
             progress=said,
         )
-        measured[part] = _measure(part, settings, pack, texts, size, place, said)
+        own = texts_of(request.texts, size.own) if request.texts else []
+        measured[part] = _measure(part, settings, pack, texts, own, size, place, said)
     return measured
 
 
@@ -98,6 +113,7 @@ def _measure(
     settings: Settings,
     pack: Pack,
     texts: Sequence[str],
+    own: Sequence[str],
     size: Size,
     place: Path,
     said: Callable[[str], None],
@@ -110,6 +126,9 @@ def _measure(
         return measure_latency(settings, texts, size.paced_s, place, said)
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
+    if part == "cache":
+        made = built_in_texts(size.engine_texts)  # no two alike: what is repeated is ours to say
+        return measure_cache(settings, pack, made, own, size.rounds, said)
     with running_stack(settings, place, workers=0) as stack:
         many = built_in_texts(size.messages, seed=1)
         if part == "plumbing":

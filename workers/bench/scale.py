@@ -8,24 +8,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
 
-from workers.bench.cost import FRONTIER, MACHINE, usd_a_million_by_frontier, usd_a_million_here
 from workers.bench.family import Held, memory
 from workers.bench.rounds import Measured, in_turn, markdown
 from workers.bench.runs import events_of
 from workers.bench.stopwatch import Speed, Stopwatch
 from workers.errors import VoxpopError
+from workers.plan.cost import FRONTIER, MACHINE, usd_a_million_by_frontier, usd_a_million_here
 from workers.settings import Settings
 from workers.stack import Stack, running_stack
 
 WARM_UP = 128
 SAMPLE_S = 0.5
+# Of all tables, aggregates too, as they are compressed before small parts are merged.
+_STORED = """
+SELECT sum(data_compressed_bytes) / (SELECT count() FROM insights) FROM system.parts
+WHERE active AND database = currentDatabase()
+"""
 
 
 @dataclass
 class _Seen:
-    """What the rounds of a way have shown: seconds to the first insight, and memory at its peak."""
+    """What the rounds of a way have shown: seconds to the first insight, bytes on disk a text, memory at its peak."""
 
     first_s: list[float] = field(default_factory=list)
+    stored_bytes: list[float] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
 
 
@@ -59,6 +65,8 @@ def measure_scale(
     figures = {
         "scale_two_workers_to_one": ratio,
         "first_insight_s": median(seen[1].first_s),
+        "scale_stored_bytes_a_text": median(seen[1].stored_bytes),
+        "scale_message_bytes": fmean(len(each.value or b"") for each in events_of(texts, "topic", "source")),
         "usd_a_million_here": here,
         "usd_a_million_by_frontier": frontier,
     }
@@ -81,7 +89,9 @@ def _run(settings: Settings, texts: Sequence[str], workers: int, directory: Path
         _pass(stack, texts[:WARM_UP], "warm-up")
         watch = Stopwatch()
         _pass(stack, texts, "stream")
-        return watch.speed(len(texts))
+        speed = watch.speed(len(texts))
+        seen.stored_bytes.append(float(stack.reader.select(_STORED).result_rows[0][0]))
+        return speed
 
 
 def _pass(stack: Stack, texts: Sequence[str], source: str) -> None:

@@ -62,7 +62,7 @@ def measure_screens(
     settings: Settings, rows: int, rounds: int, directory: Path, said: Callable[[str], None], seed: int = 0
 ) -> Measured:
     """Milliseconds of every call and page. Raises `VoxpopError` when a call is not answered."""
-    with _screens(settings, rows, directory, said, seed) as address:
+    with _screens(settings, rows, directory, said, seed) as (address, filled_a_second):
         taken = _calls(address, rounds, said)
         paints, why_not = first_paints(address, PRODUCT, min(rounds, 7), said)
     calls = {name: (median(times), _p95(times)) for name, times in taken.items()}
@@ -76,6 +76,7 @@ def measure_screens(
         tables.append(markdown(["first paint with data", "p50 ms", "slowest ms"], lines))
     figures = {
         "screens_rows": float(rows),
+        "screens_rows_a_second": filled_a_second,
         "screens_api_p95_ms_of_slowest": calls[slowest][1],
         "screens_api_p50_ms_of_overview": calls["overview, 7 days"][0],
         **{f"screens_first_paint_ms_of_{name}": paint[0] for name, paint in pages.items()},
@@ -86,8 +87,10 @@ def measure_screens(
 
 
 @contextlib.contextmanager
-def _screens(settings: Settings, rows: int, directory: Path, said: Callable[[str], None], seed: int) -> Iterator[str]:
-    """A dashboard over a ClickHouse of its own with so many insights; its address."""
+def _screens(
+    settings: Settings, rows: int, directory: Path, said: Callable[[str], None], seed: int
+) -> Iterator[tuple[str, float]]:
+    """A dashboard over a ClickHouse of its own with so many insights; its address, and how many a second went in."""
     with EmbeddedClickHouse(directory / "clickhouse") as server:
         store = ClickHouseSettings(port=server.port)
         dashboard = DashboardSettings(port=0, cache_s=0.001, refresh_s=300)
@@ -99,10 +102,11 @@ def _screens(settings: Settings, rows: int, directory: Path, said: Callable[[str
             stored = int(str(client.command("SELECT count() FROM insights")))
         if stored != rows:
             raise VoxpopError(f"{stored:,} of {rows:,} generated insights are stored; see {server.log_file}")
-        said(f"{rows:,} insights generated and aggregated in {time.monotonic() - began:.0f} s")
+        took_s = time.monotonic() - began
+        said(f"{rows:,} insights generated and aggregated in {took_s:.0f} s")
         with stack_dashboard(settings, None, directory) as running:
             running.wait()
-            yield running.address
+            yield running.address, rows / took_s
 
 
 def _calls(address: str, rounds: int, said: Callable[[str], None]) -> dict[str, list[float]]:

@@ -1,5 +1,6 @@
 """`voxpop bench`: runs the parts, prints their tables, and the figures for machines."""
 
+import contextlib
 import json
 import logging
 import shutil
@@ -15,6 +16,7 @@ from workers.bench.machine import machine
 from workers.bench.rounds import Measured
 from workers.bench.run import BenchRequest, run_bench
 from workers.settings import Settings
+from workers.slm.durable import replace_text
 
 
 def show_bench(settings: Settings, request: BenchRequest, out: Console, err: Console, *, as_json: bool) -> None:
@@ -34,10 +36,27 @@ def show_bench(settings: Settings, request: BenchRequest, out: Console, err: Con
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     document = as_document(measured, request, time.monotonic() - began)
+    if not request.quick:
+        remember(settings, document)
     out.file.write("\n".join(_page(measured, document["machine"])) + "\n")
     if as_json:
         out.file.write(json.dumps(document) + "\n")
     out.file.flush()
+
+
+def remembered(settings: Settings) -> Path:
+    """Where the latest figures of this machine are."""
+    return settings.state_dir / "bench.json"
+
+
+def remember(settings: Settings, document: Mapping[str, Any]) -> None:
+    """The figures of a whole run, beside those of parts that were measured before: `voxpop plan` reads them."""
+    file = remembered(settings)
+    before = {}
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        before = json.loads(file.read_text(encoding="utf-8"))
+    kept = {name: value for name, value in document.items() if name not in ("parts", "skipped", "seconds")}
+    replace_text(file, json.dumps({**before, **kept}) + "\n")
 
 
 def as_document(measured: Mapping[str, Measured], request: BenchRequest, seconds: float) -> dict[str, Any]:

@@ -34,27 +34,46 @@ class Answers:
 
 
 def head_labels(pack: Pack, head: str) -> tuple[str, ...]:
-    """The labels of which a head gives one a text. Raises `UsageError` when the pack has no such head."""
+    """The labels of which a head gives one a text; of `HEAD.LABEL`, for a head that gives any number, that one or none.
+    Raises `UsageError` when the pack has no such head."""
     cards = pack.heads.cards
     single = [name for name, card in cards.items() if card.kind == "softmax" or len(card.labels) == 1]
+    if several := several_labels(pack, head):
+        name, label = split_head(head)
+        if label in several:
+            return (NONE, label)
+        each = ", ".join(f"{name}.{label}" for label in several)
+        raise UsageError(f"the head {name!r} gives any number of labels a text; --head takes one of them: {each}")
     if head not in single:
-        why = "gives any number of labels a text" if head in cards else "is not of this pack"
-        raise UsageError(f"the head {head!r} {why}; --head takes one of {', '.join([*single, ASPECTS])}")
+        raise UsageError(f"the head {head!r} is not of this pack; --head takes one of {', '.join([*single, ASPECTS])}")
     card = cards[head]
     return card.labels if card.kind == "softmax" else (NONE, *card.labels)
 
 
+def several_labels(pack: Pack, head: str) -> tuple[str, ...]:
+    """The labels of a head that gives any number of them, named alone or as `HEAD.LABEL`; empty for other heads."""
+    card = pack.heads.cards.get(split_head(head)[0])
+    return card.labels if card and card.kind == "sigmoid" and len(card.labels) > 1 else ()
+
+
+def split_head(head: str) -> tuple[str, str]:
+    """(head, label) of `HEAD.LABEL`; the label is empty where none is named."""
+    name, _, label = head.partition(".")
+    return name, label
+
+
 def pack_answers(pack: Pack, head: str, texts: Sequence[str], replicas: int | None) -> Answers:
     """The head's answers, from texts as the worker sees them. A softmax head's likeliest label counts, however unsure."""
-    tempered, card = pack.heads, pack.heads.cards[head]
-    untempered = replace(tempered, cards={**tempered.cards, head: card.model_copy(update={"temperature": 1.0})})
+    tempered, name = pack.heads, split_head(head)[0]
+    card = tempered.cards[name]
+    untempered = replace(tempered, cards={**tempered.cards, name: card.model_copy(update={"temperature": 1.0})})
     with pack.encoder(replicas) as encoder:
         encoder.encode(texts[:1])
         began_s = time.perf_counter()
         pooled = encoder.encode(texts).pooled
         shares = _shares(tempered, head, pooled)
         docs_per_s = len(texts) / (time.perf_counter() - began_s)
-    said = _given(card, shares)
+    said = _given(card, split_head(head)[1] or card.labels[0], shares)
     each = np.arange(len(texts))
     raw = _shares(untempered, head, pooled)
     return Answers(pack.name, said, docs_per_s, raw[each, said], shares[each, said])
@@ -62,12 +81,17 @@ def pack_answers(pack: Pack, head: str, texts: Sequence[str], replicas: int | No
 
 def _shares(heads: Heads, head: str, pooled: NDArray[np.float32]) -> Array:
     """The probabilities (n, labels) of `head_labels`."""
-    shares = heads.probabilities(head, pooled).astype(float)
-    return shares if heads.cards[head].kind == "softmax" else np.hstack([1 - shares, shares])
+    name, label = split_head(head)
+    card, shares = heads.cards[name], heads.probabilities(name, pooled).astype(float)
+    if card.kind == "softmax":
+        return shares
+    if label:
+        shares = shares[:, [card.labels.index(label)]]
+    return np.hstack([1 - shares, shares])
 
 
-def _given(card: HeadCard, shares: Array) -> Labels:
-    least = card.thresholds.get(card.labels[0], 0.5)
+def _given(card: HeadCard, label: str, shares: Array) -> Labels:
+    least = card.thresholds.get(label, 0.5)
     said = shares.argmax(axis=1) if card.kind == "softmax" else shares[:, 1] >= least
     given: Labels = said.astype(np.int64)
     return given

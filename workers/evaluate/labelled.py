@@ -16,6 +16,7 @@ from workers.stream.row_formats import explained, rows_of
 
 LANGUAGE_COLUMN = "language"
 MAX_LABEL_CHARS = 40
+SEPARATOR = "|"  # between the labels of a text that has several
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,13 @@ class Reader:
         """`limit`: at most so many rows of each file, its first."""
         self._columns, self._redactor, self._limit = columns, redactor, limit
 
-    def labelled(self, files: Sequence[Path], labels: Sequence[str], head: str) -> LabelledTexts:
-        """Texts with one label each, of those that `head` gives. Raises `UsageError` that names the row."""
-        found = [(row.text, self._label(row, labels, head), row.language) for row in self._rows(files)]
+    def labelled(
+        self, files: Sequence[Path], labels: Sequence[str], head: str, among: Sequence[str] = ()
+    ) -> LabelledTexts:
+        """Texts with one label each, of those that `head` gives. With `among`, a row names any number of those, separated
+        by |, and has the second of `labels` when that is one of them, else the first. Raises `UsageError` that names the
+        row."""
+        found = [(row.text, self._label(row, labels, head, among), row.language) for row in self._rows(files)]
         texts, gold, languages = (list(column) for column in zip(*found, strict=True))
         return LabelledTexts(texts, np.array(gold, np.int64), languages)
 
@@ -79,14 +84,17 @@ class Reader:
             )
         return labels.index(label)
 
-    def _label(self, row: _Row, labels: Sequence[str], head: str) -> int:
+    def _label(self, row: _Row, labels: Sequence[str], head: str, among: Sequence[str]) -> int:
         value = row.fields.get(self._columns.label)
         if value is None:
             raise UsageError(
                 f"{row.where} has no label in the column {self._columns.label!r} (it has: {', '.join(row.fields)});"
                 " name it: --label-column"
             )
-        return self.label_of(value, labels, f"the head {head}", row.where)
+        if not among:
+            return self.label_of(value, labels, f"the head {head}", row.where)
+        named = [one for one in map(str.strip, _as_text(value).split(SEPARATOR)) if one and one != labels[0]]
+        return int(labels[1] in {among[self.label_of(one, among, f"the head {head}", row.where)] for one in named})
 
     def _rows(self, files: Sequence[Path]) -> Iterator[_Row]:
         for path in files:

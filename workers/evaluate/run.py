@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from schemas.taxonomy import SENTIMENTS
 from workers.analyze.redact import Redactor
 from workers.errors import UsageError
-from workers.evaluate.answers import ASPECTS, Answers, head_labels, pack_answers
+from workers.evaluate.answers import ASPECTS, Answers, head_labels, pack_answers, several_labels
 from workers.evaluate.aspects import aspect_answers, aspect_texts
 from workers.evaluate.labelled import Columns, LabelledTexts, Reader, parse_label_map
 from workers.evaluate.metrics import Labels
@@ -62,11 +62,12 @@ def run_eval(request: EvalRequest, settings: Settings, said: Said) -> Report:
 
 def _head(request: EvalRequest, pack: Pack, settings: Settings, redactor: Redactor, said: Said) -> Report:
     labels = head_labels(pack, request.head)
-    columns = request.columns(labels, "label")
-    found = Reader(columns, redactor, request.limit).labelled(request.files, labels, request.head)
+    several = several_labels(pack, request.head)
+    columns = request.columns(several or labels, "label")
+    found = Reader(columns, redactor, request.limit).labelled(request.files, labels, request.head, several)
     train = None
     if request.train:
-        learnt = Reader(columns, redactor).labelled([request.train], labels, request.head)
+        learnt = Reader(columns, redactor).labelled([request.train], labels, request.head, several)
         train = without(learnt, found.texts)
         if held_out := len(learnt.texts) - len(train.texts):
             said(f"left out of {request.train}, because they are evaluated: {held_out:,}")

@@ -9,7 +9,8 @@ from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from workers.errors import UsageError, VoxpopError
-from workers.settings import KafkaSettings
+from workers.settings import OAUTHBEARER, KafkaSettings
+from workers.stream.oauth import ClientCredentials, NoToken
 
 PROBE_S = 3.0
 ENVELOPE_BYTES = 262_144  # a dead letter is the original message plus its headers: allow it so much more
@@ -33,7 +34,10 @@ def client_config(settings: KafkaSettings) -> dict[str, Any]:
     }
     if settings.ssl_cafile:
         config["ssl_cafile"] = str(settings.ssl_cafile)
-    if settings.sasl_mechanism:
+    if settings.sasl_mechanism == OAUTHBEARER:
+        config["sasl_mechanism"] = OAUTHBEARER
+        config["sasl_oauth_token_provider"] = ClientCredentials(settings)
+    elif settings.sasl_mechanism:
         config["sasl_mechanism"] = settings.sasl_mechanism
         config["sasl_plain_username"] = settings.sasl_username
         config["sasl_plain_password"] = settings.sasl_password.get_secret_value() if settings.sasl_password else None
@@ -64,6 +68,12 @@ def _refusal(settings: KafkaSettings) -> str | None:
     with reached:
         if protocol.endswith("SSL") and (wrong := _wrong_with_tls(reached, host.strip("[]"), settings.ssl_cafile)):
             return f"Kafka at {where} {wrong}"
+    if settings.sasl_mechanism == OAUTHBEARER:
+        try:
+            ClientCredentials(settings).token()
+        except NoToken as error:
+            return f"Kafka at {where} needs a token: {error}"
+        return f"Kafka at {where} does not take the tokens of {settings.sasl_oauth_token_url}; see the broker's log for why"
     if settings.sasl_mechanism:
         return (
             f"Kafka at {where} does not let the user {user!r} in by {settings.sasl_mechanism} over {protocol}; set"

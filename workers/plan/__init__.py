@@ -1,0 +1,1 @@
+"""How many machines a rate needs, from what was measured on one."""
