@@ -71,6 +71,7 @@ class WordJudge:
             intents=("other",),
             pack="words",
             pack_version=self._version,
+            topic_vector=(int(self._version), len(text)),
         )
 
 

@@ -50,6 +50,11 @@ class LivePack:
         with self._lock:
             return self._judge.judge(requests)
 
+    @property
+    def topical(self) -> bool:
+        """Whether its analyses have topic vectors."""
+        return self._judge.topical
+
     def close(self) -> None:
         """Ends the watching, then the model."""
         self._stop.set()
