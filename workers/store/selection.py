@@ -43,7 +43,10 @@ class Selection:
     def condition(self) -> tuple[str, dict[str, Any]]:
         """As SQL and its parameters."""
         judged_so, parameters = self._judged_as_served()
-        lacking = "empty(topic_vector) AND (toString(pack), toString(pack_version)) IN {with_topics:Array(Tuple(String, String))}"
+        lacking = (
+            "empty(topic_vector) AND (toString(pack), toString(pack_version))"
+            " IN {with_topics:Array(Tuple(String, String))}"
+        )
         terms = [f"(NOT ({judged_so}) OR ({lacking}))", f"event_time >= {_moment('since')}"]
         parameters |= {"since": _ms(self.since), "with_topics": sorted(tuple(pack) for pack in self.with_topics)}
         if self.until is not None:
