@@ -17,7 +17,7 @@ from workers.analyze.answer import Answer, Answerer
 from workers.analyze.aspects_by_attention import AttentionFinder
 from workers.analyze.question import Question, checked, read_question
 from workers.analyze.redact import Redactor
-from workers.analyze.relevance import Relevance
+from workers.analyze.relevance import Array, Relevance
 from workers.analyze.summary import Summarizer
 from workers.analyze.support import Reader as EvidenceReader
 from workers.errors import VoxpopError
@@ -69,10 +69,18 @@ class Asker:
         answer = self._answerer.answer(question, [_seen(near) for near in nearest.texts], nearest.weights)
         return _answered(question, within, nearest, answer)
 
+    def vector(self, question: Question) -> list[float]:
+        """What the question is about, as stored vectors are compared with it."""
+        vector: list[float] = self._relevance.vector(question).tolist()
+        return vector
+
+    def likely(self, question: Question, nearest: Nearest) -> Array:
+        """P(answers) of each of the nearest texts, (n,)."""
+        return self._relevance.of([_seen(near) for near in nearest.texts], question, nearest.weights)
+
     def nearest(self, question: Question, among: Among, store: NearestTexts) -> Nearest:
         """The texts that are looked at again."""
-        vector: list[float] = self._relevance.vector(question).tolist()
-        found = store.find(Sought(vector, question.stems), among, NEAREST)
+        found = store.find(Sought(self.vector(question), question.stems), among, NEAREST)
         if not found.compared and store.count(among):
             raise VoxpopError(
                 "the texts have no topic vectors of this pack yet; run: voxpop reprocess --since 1970-01-01"

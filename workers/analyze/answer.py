@@ -43,10 +43,12 @@ class Answerer:
 
     def answer(self, question: Question, texts: Sequence[str], weights: Mapping[str, float]) -> Answer:
         """The answer that redacted `texts` give. `weights` says how much each stem of the question counts."""
+        if addresses_machine(question.text):
+            return Answer((), ())
         likely = self._relevance.of(texts, question, weights)
         order = [int(i) for i in np.argsort(-likely, kind="stable") if not addresses_machine(texts[i])]
         answering = tuple((i, round(float(likely[i]), 4)) for i in order if likely[i] >= LIKELY)
-        if len(answering) < LEAST_TEXTS or answering[0][1] < SURE or addresses_machine(question.text):
+        if len(answering) < LEAST_TEXTS or answering[0][1] < SURE:
             return Answer((), answering)
         found: list[Sentence] = []
         for numbers in _by_language([i for i, _ in answering[:READ]], texts, question):
