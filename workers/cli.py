@@ -320,6 +320,31 @@ def summarize(
 
 
 @app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question in plain words, in English or Spanish; in quotes.")],
+    product: Annotated[
+        list[str], typer.Option(help="Only texts about this product; else what the question names. Repeatable.")
+    ] = [],  # noqa: B006 - Typer reads it, nobody changes it
+    source: Annotated[str | None, typer.Option(help="Only texts from this source.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only texts in this language, e.g. es.")] = None,
+    sentiment: Annotated[str | None, typer.Option(help="Only negative, neutral or positive texts.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only texts written then or later (ISO; UTC without a zone).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only texts written before that.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the stored texts, in sentences that cite them; or say that the evidence is not enough.
+
+    Example: voxpop ask "why are people returning the X200?" --since 2026-06-01
+    """
+    from workers.commands.ask import among_of, show_answer
+
+    among = among_of(product, source, language, sentiment, since, until)
+    show_answer(_settings(), question, among, out, as_json=as_json)
+
+
+@app.command()
 def digests(
     once: Annotated[bool, typer.Option("--once", help="Write the digests that are missing, then end.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="With --once: at most so many, the newest windows.")] = None,

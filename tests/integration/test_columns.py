@@ -87,6 +87,7 @@ INSIGHT = Insight(
     redactions={"email": 2},
     flags=("repeat",),
     labels={"topic": ("billing", "delivery"), "unit": ()},
+    topic_vector=(127, 0, -3, -127),
     topic="voxpop.reviews",
     topic_id="an-id",
     partition=3,

@@ -62,6 +62,7 @@ JOINING = {
     "workers.alerts",
     "workers.publish_alerts",
     "workers.digests",
+    "workers.ask",
     "workers.summary_author",
     "workers.cli",
     "workers.stack",

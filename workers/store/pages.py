@@ -146,9 +146,9 @@ class Pages:
 
     def _held(self, page: str) -> tuple[list[Rejudged], datetime]:
         """A page's rows in a fixed order, each once (a lost answer makes it staged twice), and when it was staged."""
-        held = "SELECT insight, judged, staged_at FROM pages WHERE page = {page:String} ORDER BY insight"
+        held = "SELECT insight, topic_vector, judged, staged_at FROM pages WHERE page = {page:String} ORDER BY insight"
         rows = self._reader.rows(held, {"page": page})
-        found = [Rejudged(Insight.model_validate_json(insight), judged) for insight, judged, _ in rows]
+        found = [Rejudged(_insight(insight, vector), judged) for insight, vector, judged, _ in rows]
         staged_at = min((moment for *_, moment in rows), default=datetime.now(UTC))
         return list({row.row: row for row in found}.values()), staged_at
 
@@ -168,6 +168,11 @@ class Pages:
 
 
 _OLD_FIGURES = f"SELECT {_NAMES} FROM insights WHERE {AT_ROWS} ORDER BY topic, partition, offset"  # noqa: S608
+
+
+def _insight(document: str, topic_vector: Sequence[int]) -> Insight:
+    """A staged row: its JSON leaves the vector out, as every message does."""
+    return Insight.model_validate_json(document).model_copy(update={"topic_vector": tuple(topic_vector)})
 
 
 def _of(keys: Sequence[EventKey]) -> dict[str, Any]:
