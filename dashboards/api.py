@@ -7,6 +7,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from dashboards import models
 from dashboards.alerts import Alerts, AskedAlerts
+from dashboards.asking import AskedQuestion, QuestionAnswer
 from dashboards.cache import Answer
 from dashboards.digests import AskedDigests, AskedSources, Digests
 from dashboards.drift import Drift
@@ -100,6 +101,10 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     @api.get("/digests", response_model=Digests, summary="The latest digest of each product, with its sources' ids")
     async def digests(request: Request, asked: Annotated[AskedDigests, Query()]) -> Response:
         return answer(request, await figures.digests(asked))
+
+    @api.get("/ask", response_model=QuestionAnswer, dependencies=texts_only, summary="Ask the texts (analyst)")
+    async def ask(request: Request, asked: Annotated[AskedQuestion, Query()]) -> Response:
+        return answer(request, await figures.ask(asked))
 
     @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
     async def choices(request: Request) -> Response:

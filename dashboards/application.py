@@ -8,6 +8,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp
 
 from dashboards import api
+from dashboards.asking import Ask
 from dashboards.figures import Figures
 from dashboards.gate import Gate, check_exposure
 from dashboards.listening import listening, serve_on
@@ -19,14 +20,16 @@ from workers.settings import Settings
 COMPRESSION = 4  # of 9: a first visit waits for the scripts, a third of the time for nearly the same bytes
 
 
-def application(settings: Settings, figures: Figures | None = None, *, pages: bool = True) -> ASGIApp:
-    """API and pages behind the gate. Without `pages` no NiceGUI is loaded.
+def application(
+    settings: Settings, figures: Figures | None = None, *, pages: bool = True, ask: Ask | None = None
+) -> ASGIApp:
+    """API and pages behind the gate. Without `pages` no NiceGUI is loaded; without `ask` no question is answered.
 
     Raises `UsageError` when it would be open to other machines without tokens, `TaxonomyError` for a wrong taxonomy.
     """
     check_exposure(settings.dashboard)
     taxonomy = load_taxonomy(settings.taxonomy)
-    figures = figures or Figures(settings, taxonomy)
+    figures = figures or Figures(settings, taxonomy, ask)
     doorman = Doorman(settings.dashboard.tokens)
     app = FastAPI(
         title="Voxpop",
@@ -52,11 +55,11 @@ def application(settings: Settings, figures: Figures | None = None, *, pages: bo
     return GZipMiddleware(Gate(app, settings.dashboard, doorman), minimum_size=1_000, compresslevel=COMPRESSION)
 
 
-def serve(settings: Settings, on_listening: Callable[[str], None]) -> None:
-    """Serves until SIGTERM or Ctrl-C. `on_listening` is told the address.
+def serve(settings: Settings, on_listening: Callable[[str], None], ask: Ask | None = None) -> None:
+    """Serves until SIGTERM or Ctrl-C. `on_listening` is told the address; `ask` answers questions.
 
     Raises `UsageError` when the address cannot be had or would be open without tokens.
     """
-    app = application(settings)
+    app = application(settings, ask=ask)
     with listening(settings.dashboard.host, settings.dashboard.port) as listener:
         serve_on(listener, app, on_listening)

@@ -1,10 +1,10 @@
 """Statements on ClickHouse: read-only, limited in rows, time and number, each in a thread of its own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -13,6 +13,8 @@ from dashboards.statements import Statement
 from workers.settings import ClickHouseSettings, DashboardSettings
 from workers.store.connect import StoreUnavailable, connect
 from workers.store.query import Reader
+
+T = TypeVar("T")
 
 MAX_MEMORY_BYTES = 2_000_000_000
 FILE_MEMORY_BYTES = 4_000_000  # beyond it a file lies on the disk
@@ -60,6 +62,12 @@ class LimitedReader:
             yield
         finally:
             self._turns.release_on_behalf_of(turn)
+
+    async def run(self, work: Callable[[Reader, dict[str, Any]], T]) -> T:
+        """What `work` makes of the reader, in a thread; it gives the limits to each of its queries."""
+        reader = await self._connected()
+        async with self._turn():
+            return await to_thread.run_sync(work, reader, self._settings)
 
     async def all(self, *asked: Statement) -> Sequence[Sequence[Sequence[Any]]]:
         """The rows of every statement, in order; they run beside one another."""

@@ -7,6 +7,7 @@ from anyio import to_thread
 
 from dashboards import digests, models, quality_statements, rows, statements
 from dashboards.alerts import Alerts, AskedAlerts, alert_row, alerts
+from dashboards.asking import Ask, AskedQuestion, Asking, QuestionAnswer
 from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
 from dashboards.comparison import compared
@@ -43,12 +44,13 @@ class UnknownProduct(VoxpopError):
 class Figures:
     """For one event loop. Every method raises `StoreUnavailable` or `StoreRefused` when ClickHouse does not answer."""
 
-    def __init__(self, settings: Settings, taxonomy: Taxonomy) -> None:
+    def __init__(self, settings: Settings, taxonomy: Taxonomy, ask: Ask | None = None) -> None:
         self._metrics = settings.dashboard.worker_metrics
         self._taxonomy = taxonomy
         self._cache = AnswerCache(settings.dashboard.cache_s)
         self.reader = LimitedReader(settings.clickhouse, settings.dashboard)
         self._feedback = Feedback(settings, self.reader)
+        self._asking = Asking(self.reader, ask)
 
     async def overview(self, asked: AskedWindow) -> Answer[models.Overview]:
         """Totals, days, products, movers and aspects of a window and the one before."""
@@ -114,6 +116,10 @@ class Figures:
         """The texts that a sentence cites."""
         key = ("sources", asked.product, tuple(asked.event))
         return await self._cache.get(key, lambda: self._sources(asked))
+
+    async def ask(self, asked: AskedQuestion) -> Answer[QuestionAnswer]:
+        """A question's answer. Raises `WrongQuestion` or `CannotAnswer`."""
+        return await self._cache.get(("ask", asked), lambda: self._asking.answer(asked))
 
     async def choices(self) -> Answer[models.Choices]:
         """What filters can be set to."""

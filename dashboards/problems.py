@@ -6,6 +6,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
+from dashboards.asking import CannotAnswer, WrongQuestion
 from dashboards.clickhouse import Busy
 from dashboards.feedback import UnknownEvent
 from dashboards.figures import UnknownProduct
@@ -28,7 +29,7 @@ def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of `app` a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    for error in (StoreUnavailable, StoreRefused, UnknownProduct, UnknownEvent, BadCursor):
+    for error in (StoreUnavailable, StoreRefused, UnknownProduct, UnknownEvent, BadCursor, WrongQuestion, CannotAnswer):
         app.add_exception_handler(error, _known)
     app.add_exception_handler(Exception, _unknown)
 
@@ -60,6 +61,11 @@ def _known(request: Request, error: Exception) -> Response:
         return problem(404, "Unknown text", str(error))
     if isinstance(error, BadCursor):
         return problem(422, "Wrong parameter", f"cursor: {error}")
+    if isinstance(error, WrongQuestion):
+        return problem(422, "Wrong parameter", f"q: {error}")
+    if isinstance(error, CannotAnswer):
+        log.warning("a question could not be answered", error=str(error))
+        return problem(503, "Questions cannot be answered", str(error))
     if isinstance(error, Busy):
         return problem(503, "Busy", str(error), {"Retry-After": RETRY_S})
     log.warning("ClickHouse did not answer", path=request.url.path, error=str(error))

@@ -95,6 +95,8 @@ class Analysis(_Frozen):
     labels: Mapping[str, tuple[str, ...]] = Field(
         default_factory=dict, description="Head of your own -> the labels it gives the text; none when it is not sure."
     )
+    # What the text is about, as a unit vector times 127: for ClickHouse alone, so no message and no file carries it.
+    topic_vector: tuple[int, ...] = Field(default=(), exclude=True, repr=False)
 
     @model_validator(mode="after")
     def _evidence_inside(self) -> Self:

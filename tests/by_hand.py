@@ -72,6 +72,7 @@ class WordJudge:
             intents=("other",),
             pack="words",
             pack_version=self._version,
+            topic_vector=(int(self._version), len(text)),
         )
 
 
@@ -146,12 +147,14 @@ class RememberingProducer:
         self.sent += messages
 
 
-def processor(settings: Settings, producer: AcknowledgedProducer | RememberingProducer) -> BlockProcessor:
-    """A block processor over real ClickHouse connections of its own."""
+def processor(
+    settings: Settings, producer: AcknowledgedProducer | RememberingProducer, judge: Judge | None = None
+) -> BlockProcessor:
+    """A block processor over real ClickHouse connections of its own, with a `WordJudge` unless another is given."""
     reading, writing = connect(settings.clickhouse), connect(settings.clickhouse)
     return BlockProcessor(
         settings,
-        cast(Judge, WordJudge()),
+        judge or cast(Judge, WordJudge()),
         Reader(reading, settings.clickhouse),
         Writer(writing, settings.clickhouse),
         cast(AcknowledgedProducer, producer),

@@ -241,6 +241,35 @@ def serve(
     show_serve(settings.model_copy(update={"serve": settings.serve.model_copy(update=given)}), out)
 
 
+@app.command()
+def escalate(
+    once: Annotated[
+        bool, typer.Option("--once", help="End when nothing is left to ask, or nothing may be asked.")
+    ] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Only say what it changed and whether it was worth it.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a larger model about stored texts that the pack is unsure of and that matter, until stopped. Off by default.
+
+    Sends redacted texts to VOXPOP_ESCALATION__BASE_URL, any OpenAI-compatible endpoint, and takes the label of its
+    answer alone; within budgets of calls and tokens, each call in the table escalations. Workers wait for nothing of it.
+
+    Example: VOXPOP_ESCALATION__BASE_URL=http://127.0.0.1:8090/v1 voxpop escalate --once
+
+    Example: voxpop escalate --report --json
+    """
+    from workers.commands.escalate import show_escalate, show_report
+
+    if report and once:
+        raise UsageError("give either --once or --report: voxpop escalate --report")
+    if report:
+        show_report(_settings(), out, as_json=as_json)
+    else:
+        show_escalate(_settings(serving=not once), out, once=once, as_json=as_json)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.
@@ -288,6 +317,31 @@ def summarize(
     from workers.commands.summarize import show_summaries
 
     show_summaries(_settings(), file, generator, words, out, err, as_json=as_json or not out.is_terminal)
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="A question in plain words, in English or Spanish; in quotes.")],
+    product: Annotated[
+        list[str], typer.Option(help="Only texts about this product; else what the question names. Repeatable.")
+    ] = [],  # noqa: B006 - Typer reads it, nobody changes it
+    source: Annotated[str | None, typer.Option(help="Only texts from this source.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only texts in this language, e.g. es.")] = None,
+    sentiment: Annotated[str | None, typer.Option(help="Only negative, neutral or positive texts.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only texts written then or later (ISO; UTC without a zone).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only texts written before that.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer a question from the stored texts, in sentences that cite them; or say that the evidence is not enough.
+
+    Example: voxpop ask "why are people returning the X200?" --since 2026-06-01
+    """
+    from workers.commands.ask import among_of, show_answer
+
+    among = among_of(product, source, language, sentiment, since, until)
+    show_answer(_settings(), question, among, out, as_json=as_json)
 
 
 @app.command()

@@ -42,7 +42,11 @@ DIGEST_FAILPOINTS = (
     "digest-made",  # nothing of it is stored
     "digest-stored",  # ClickHouse has answered
 )
-FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + ERASE_FAILPOINTS + DIGEST_FAILPOINTS
+ESCALATION_FAILPOINTS = (
+    "escalation-begun",  # calls are noted as begun, none is made
+    "escalation-answered",  # an answer is noted, its row says nothing of it yet
+)
+FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + ERASE_FAILPOINTS + DIGEST_FAILPOINTS + ESCALATION_FAILPOINTS
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

@@ -62,6 +62,11 @@ class LivePack:
         _count(answers, known)
         return answers
 
+    @property
+    def topical(self) -> bool:
+        """Whether its analyses have topic vectors."""
+        return self._judge.topical
+
     def close(self) -> None:
         """Ends the watching, then the model."""
         self._stop.set()

@@ -59,7 +59,8 @@ class Reprocess:
     def __init__(
         self, selected: SelectedRows, pages: Pages, judge: Judge, finished: Finished, settle_s: float = SETTLE_S
     ) -> None:
-        self._selected, self._pages, self._judge, self._finished = selected, pages, judge, finished
+        self._selected, self._pages, self._judge = selected, pages, judge
+        self._in_place = InPlace(pages, finished)
         self._settle_s = settle_s
         self.tally = Tally()
 
@@ -96,32 +97,49 @@ class Reprocess:
         return [rejudged(row, analysis) for row, analysis in zip(rows, analyses, strict=True) if analysis is not None]
 
     def _put_in_place(self, rows: Sequence[Rejudged]) -> None:
-        """Writes those that are in nobody else's hands; counts the others as left."""
-        for _ in range(STEPS_BACK):
-            if not rows or self._write(uuid.uuid4().hex, rows):
-                return
-            time.sleep(random.uniform(0, STEP_BACK_S))  # noqa: S311
-        self.tally.left += len(rows)
+        self.tally.rejudged += self._in_place.put(rows)
+        self.tally.left += self._in_place.left
 
-    def _write(self, page: str, rows: Sequence[Rejudged]) -> bool:
-        """Whether the page was written, as far as it may be now; False when it met another program's page."""
+
+class InPlace:
+    """Puts rows that were judged again in their old ones' place, a page of one month at a time. `finished` as above."""
+
+    def __init__(self, pages: Pages, finished: Finished) -> None:
+        self._pages, self._finished = pages, finished
+        self.left = 0
+
+    def put(self, rows: Sequence[Rejudged]) -> int:
+        """Writes those that are in nobody else's hands and are still what was judged, and says how many; `left` is how
+        many others' hands held. Raises `StoreUnavailable`, `StoreRefused` or `BrokerUnavailable`."""
+        self.left = 0
+        for _ in range(STEPS_BACK):
+            if not rows:
+                return 0
+            written = self._write(uuid.uuid4().hex, rows)
+            if written is not None:
+                return written
+            time.sleep(random.uniform(0, STEP_BACK_S))  # noqa: S311
+        self.left = len(rows)
+        return 0
+
+    def _write(self, page: str, rows: Sequence[Rejudged]) -> int | None:
+        """How many rows of the page were written, as far as it may be now; None when it met another program's page."""
         keys = {_key_of(row) for row in rows}
         until = self._pages.claim(page, keys)
         if self._pages.being_chosen(keys, but=page):
             self._pages.release(page)
-            return False
+            return None
         free = self._free(rows, keys)
         chosen = self._pages.unchanged(free)  # asked last: what was in other hands before is done by now
         try:
             if chosen:
                 self._pages.stage(page, chosen, until)
         except LeaseEnded:
-            return False
+            return None
         self._pages.release(page)
         self._pages.complete(page)
-        self.tally.rejudged += len(chosen)
-        self.tally.left += len(rows) - len(free)
-        return True
+        self.left = len(rows) - len(free)
+        return len(chosen)
 
     def _free(self, rows: Sequence[Rejudged], keys: Collection[EventKey]) -> list[Rejudged]:
         """Those whose block is finished, and of whose event no update is in hand or has taken the figures off."""

@@ -236,6 +236,39 @@ class ServeSettings(_Section):
         return long_enough(tokens)
 
 
+class EscalationSettings(_Section):
+    """A second opinion on texts that the pack is unsure of. Off while `base_url` is unset: nothing leaves the machine."""
+
+    base_url: str | None = Field(
+        default=None, pattern=r"^https?://[^\s?#@]+$", description="OpenAI-compatible: https://host/v1"
+    )
+    model: str = Field(default="smollm2-135m-instruct", min_length=1, description="Its name at the endpoint.")
+    api_key: SecretStr | None = None
+    ca_file: Path | None = Field(default=None, description="The endpoint's authority, where the system's are not its.")
+    timeout_s: float = Field(default=30.0, gt=0, le=600, description="From asking to the whole answer.")
+    at_once: int = Field(default=2, ge=1, le=64, description="Calls at the same time.")
+    calls_per_hour: int = Field(default=200, ge=1)
+    calls_per_day: int = Field(default=2_000, ge=1)
+    tokens_per_hour: int = Field(default=200_000, ge=1, description="Of questions and answers.")
+    tokens_per_day: int = Field(default=2_000_000, ge=1)
+    prompt_price: float = Field(default=0.0, ge=0, description="Of a million tokens of questions, for the cost.")
+    answer_price: float = Field(default=0.0, ge=0, description="Of a million tokens of answers.")
+    confidence_below: float = Field(default=0.5, gt=0, le=1, description="Of the sentiment: surer texts are left.")
+    important: tuple[Literal["urgent", "negative", "complaint", "stars"], ...] = Field(
+        default=("urgent", "negative", "complaint", "stars"),
+        min_length=1,
+        description="And one of these is so. stars: they say the opposite of the sentiment.",
+    )
+    lookback_days: int = Field(default=7, ge=1, le=3660, description="Before the newest event; older texts are left.")
+    max_chars: int = Field(default=4_000, ge=100, le=20_000, description="Of a longer text the beginning is sent.")
+    tries_per_day: int = Field(default=3, ge=1, description="Of a text whose call fails.")
+    breaker_failures: int = Field(default=5, ge=1, description="So many in a row, and nothing is asked for a while.")
+    breaker_pause_s: float = Field(
+        default=60.0, gt=0, description="For so long; then one call tries whether it is over."
+    )
+    poll_s: float = Field(default=5.0, gt=0, description="How often it looks for texts to ask about.")
+
+
 class EmailSettings(_Section):
     """Alerts by e-mail: sent when `to` names somebody."""
 
@@ -317,6 +350,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     digests: DigestSettings = DigestSettings()
     serve: ServeSettings = ServeSettings()
+    escalation: EscalationSettings = EscalationSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     packs: Path | None = Field(

@@ -3,6 +3,7 @@
 from nicegui import ui
 
 from dashboards.pages.alerts_card import AlertsCard
+from dashboards.pages.ask_card import AskCard
 from dashboards.pages.day_series import DaySeries
 from dashboards.pages.digests_card import DigestsCard
 from dashboards.pages.live import Fragment, LivePage, State, card
@@ -37,12 +38,14 @@ class OverviewPage(LivePage):
                     ui.html(t("issues.says"), sanitize=False, tag="span").classes("muted small")
                 self._issues = Fragment()
             self._digests = DigestsCard(self.visit, "half", limit=DIGESTS)
+            self._ask = AskCard(self.visit)
             with card():
                 self._products = Fragment()
 
     def asked(self, what: dict[str, str]) -> None:
         super().asked(what)
         self._digests.asked(what)
+        self._ask.asked(what)
 
     async def look(self) -> State:
         figures = self.visit.figures
@@ -68,4 +71,5 @@ class OverviewPage(LivePage):
         await self._alerts.look()
         await self._digests.look()
         self._products.show(render("products.html", products=found.products))
+        await self._ask.look()
         return ""

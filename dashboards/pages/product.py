@@ -7,6 +7,7 @@ from nicegui import ui
 from dashboards.figures import UnknownProduct
 from dashboards.models import MoverRow, ProductDetail
 from dashboards.pages.alerts_card import AlertsCard
+from dashboards.pages.ask_card import AskCard
 from dashboards.pages.comparison_card import ComparisonCard
 from dashboards.pages.day_series import DaySeries
 from dashboards.pages.digests_card import DigestsCard
@@ -49,11 +50,13 @@ class ProductPage(LivePage):
                 self._about = Fragment(classes="card-head")
                 self._texts = Fragment()
             self._digests = DigestsCard(self.visit, "", limit=1)
+            self._ask = AskCard(self.visit)
             self._comparison = ComparisonCard(self.words)
 
     def asked(self, what: dict[str, str]) -> None:
         super().asked(what)
         self._digests.asked(what)
+        self._ask.asked(what)
         if "aspect" in what:
             self._aspect = self._known(what["aspect"])
         if "with" in what:
@@ -74,6 +77,7 @@ class ProductPage(LivePage):
         await self._show_texts(found)
         await self._digests.look(found.product)
         await self._show_comparison(choices.products)
+        await self._ask.look(found.product)
         return ""
 
     def _show(self, found: ProductDetail) -> None:

@@ -60,6 +60,9 @@ STABLE = {
     | {"signals.observed": f"Array({COUNT})", "signals.texts": f"Array({COUNT})", "signals.expected": f"Array({SHARE})"}
     | {"signals.p_value": f"Array({SHARE})", "event_ids": f"Array({TEXT})", "sources": f"Array({TEXT})"}
     | {"quotes": f"Array({TEXT})", "raised_at": MOMENT},
+    "v_escalations": {"day": "Date", "model": WORD, "calls": COUNT, "changed": COUNT, "confirmed": COUNT}
+    | {"refused": COUNT, "failed": COUNT, "prompt_tokens": COUNT, "answer_tokens": COUNT, "cost": SHARE}
+    | {"mean_latency_ms": SHARE},
 }
 TABLES = {"insights", "aspect_mentions", "digests", "alerts", "dead_letters", "sentiment_hourly", "aspects_daily"}
 AT = datetime(2026, 11, 2, 10, 30, 15, 123_000, tzinfo=UTC)
@@ -84,6 +87,7 @@ INSIGHT = Insight(
     redactions={"email": 2},
     flags=("repeat",),
     labels={"topic": ("billing", "delivery"), "unit": ()},
+    topic_vector=(127, 0, -3, -127),
     topic="voxpop.reviews",
     topic_id="an-id",
     partition=3,

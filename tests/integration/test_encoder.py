@@ -9,6 +9,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from ctranslate2 import Encoder as Model
+from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
 
 import workers.slm.encoder as encoder_module
 from tests.reference.texts import TEXTS
@@ -167,3 +168,11 @@ def test_loading_and_encoding_open_no_connection(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     with pack(DEFAULT).encoder() as encoder:
         assert encoder.encode(["quiet"]).pooled.shape[0] == 1
+
+
+def test_numpy_wakes_no_threads_beside_the_encoders() -> None:
+    threadpool_limits(2, user_api="blas")
+    with pack(DEFAULT).encoder(replicas=1):
+        pools = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+    assert pools
+    assert {pool["num_threads"] for pool in pools} == {1}

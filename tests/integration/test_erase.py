@@ -89,7 +89,9 @@ def erasing(settings: Settings, finished: Finished = everything, *, settle_s: fl
     return Erase(reader, writer, pages, clock, finished, SALT, lease_s=0, settle_s=settle_s)
 
 
-def erase(settings: Settings, finished: Finished = everything, *events: str, authors: Sequence[str] = (HASH,)) -> Erased:
+def erase(
+    settings: Settings, finished: Finished = everything, *events: str, authors: Sequence[str] = (HASH,)
+) -> Erased:
     subject = Subject(frozenset(authors), frozenset(EventKey("test", event) for event in events))
     return erasing(settings, finished).run(subject, lambda _: None)
 
@@ -156,7 +158,9 @@ def test_alerts_lose_their_quotations_and_digests_of_the_window_are_made_anew(se
     assert rows.select("SELECT event_ids, sources, quotes FROM alerts") == [
         (["e-6", "e-5"], ["test", "elsewhere"], ["others", "elsewhere"])
     ]
-    assert rows.select("SELECT product FROM digests") == rows.select("SELECT product FROM insights WHERE event_id='e-6'")
+    assert rows.select("SELECT product FROM digests") == rows.select(
+        "SELECT product FROM insights WHERE event_id='e-6'"
+    )
 
 
 def test_dead_letters_go_where_their_bytes_tell_whose_they_are(settings: Settings, rows: Rows) -> None:
@@ -187,7 +191,9 @@ def test_another_s_event_of_the_same_id_stays(settings: Settings, rows: Rows) ->
 def test_a_second_run_changes_nothing(settings: Settings, rows: Rows) -> None:
     process(settings, block(0, COUNT, VALUES))
     erase(settings)
-    before = [rows.select(f"SELECT * FROM {table} ORDER BY ALL") for table in ("insights", "sentiment_hourly", "erasures")]
+    before = [
+        rows.select(f"SELECT * FROM {table} ORDER BY ALL") for table in ("insights", "sentiment_hourly", "erasures")
+    ]
     assert not any(erase(settings).before.values())
     assert before == [
         rows.select(f"SELECT * FROM {table} ORDER BY ALL") for table in ("insights", "sentiment_hourly", "erasures")

@@ -159,6 +159,7 @@ def test_rows_and_every_aggregate_follow_and_the_event_stays_as_it_was(settings:
     assert seen == [(done, COUNT) for done in range(PAGE, COUNT + 1, PAGE)]
     assert_judged_by_the_newer(rows, EVENTS)
     assert rows.select(WHAT_IS_KEPT) == kept
+    assert rows.select("SELECT DISTINCT topic_vector = [2, length(text)] FROM insights") == [(True,)]
     assert rows.select("SELECT * FROM v_product_daily ORDER BY ALL") != daily
     assert rows.select("SELECT DISTINCT evidence FROM aspect_mentions ORDER BY 1") == [
         ("battery",),
@@ -209,6 +210,18 @@ def test_rows_are_judged_again_only_by_the_pack_that_their_route_names(settings:
     assert chosen(routes[0]) == 24
     assert chosen(routes[1]) == 30
     assert chosen(routes[0]._replace(served=ALL.served), routes[2]) == 6
+
+
+def test_rows_from_before_there_were_topic_vectors_get_one(settings: Settings, rows: Rows) -> None:
+    process(settings, block(0, COUNT))
+    run(settings)
+    with connect(settings.clickhouse) as client:
+        client.command("ALTER TABLE insights UPDATE topic_vector = [] WHERE offset < 3 SETTINGS mutations_sync = 1")
+    assert run(settings).total == 0
+    topical = replace(ALL, with_topics=[ALL.served])
+    assert (run(settings, selection=topical).rejudged, run(settings, selection=topical).total) == (3, 0)
+    assert_judged_by_the_newer(rows, EVENTS)
+    assert rows.select("SELECT count() FROM insights WHERE empty(topic_vector)") == [(0,)]
 
 
 def test_a_text_that_no_model_can_judge_keeps_its_row(settings: Settings, rows: Rows) -> None:

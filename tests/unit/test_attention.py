@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from workers.slm.attention import PREFIX, AspectAttention, AttentionCard, Reading, product
+from workers.slm.attention import PREFIX, AspectAttention, AttentionCard, Reading
 from workers.slm.errors import PackError
 
 WIDTH, HEADS, SIZE, HIDDEN, ASKED, TOKENS = 8, 2, 3, 5, 4, 6
@@ -88,13 +88,6 @@ def test_a_hotter_temperature_makes_the_answers_less_sure_and_no_other() -> None
     assert hot.polarity.argmax(axis=1).tolist() == cold.polarity.argmax(axis=1).tolist()
     assert (hot.polarity.max(axis=1) < cold.polarity.max(axis=1)).all()
     assert hot.presence == pytest.approx(cold.presence)
-
-
-@pytest.mark.parametrize(("m", "k", "n"), [(1, 1, 1), (0, 384, 120), (33, 384, 120), (120, 3000, 384), (3000, 384, 7)])
-def test_a_product_in_blocks_is_the_product(m: int, k: int, n: int) -> None:
-    random = np.random.default_rng(m + n)
-    a, b = random.normal(size=(m, k)).astype(np.float32), random.normal(size=(k, n)).astype(np.float32)
-    assert np.allclose(product(a, b), a @ b, atol=1e-2)
 
 
 def test_weights_of_other_heads_are_refused() -> None:

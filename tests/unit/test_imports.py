@@ -64,6 +64,7 @@ JOINING = {
     "workers.alerts",
     "workers.publish_alerts",
     "workers.digests",
+    "workers.ask",
     "workers.summary_author",
     "workers.cli",
     "workers.stack",
@@ -71,6 +72,7 @@ JOINING = {
     "workers.stack_alerts",
     "workers.faust_app",
     "workers.stack_digests",
+    "workers.escalation",
     "workers.serve",  # a model behind the dashboard's way of listening
     "workers.chaos",
     "workers.bench",

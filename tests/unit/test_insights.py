@@ -78,7 +78,8 @@ def insights(draw: st.DrawFn) -> Insight:
 def test_an_insight_read_back_from_its_message_is_the_same(insight: Insight) -> None:
     message = orjson.dumps(insight.model_dump(mode="json"))
     assert Insight.model_validate_json(message) == insight
-    assert orjson.loads(message).keys() == Insight.model_fields.keys(), "every field is written, defaults too"
+    written = Insight.model_fields.keys() - {"topic_vector"}  # for ClickHouse alone
+    assert orjson.loads(message).keys() == written, "every field is written, defaults too"
 
 
 def analysis(**fields: Any) -> Analysis:

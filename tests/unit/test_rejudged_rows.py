@@ -41,7 +41,7 @@ def test_a_condition_holds_no_value_of_the_caller() -> None:
     since = datetime(2026, 6, 1, tzinfo=UTC)
     sql, parameters = Selection(PackVersion("p'", "v'"), since, since, "a' OR 1", "s'", "n'").condition()
     assert "'" not in sql.replace("'UTC'", "")
-    assert {"p'", "v'", "a' OR 1", "s'", "n'"} <= set(parameters.values())
+    assert {"p'", "v'", "a' OR 1", "s'", "n'"} <= {value for value in parameters.values() if isinstance(value, str)}
 
 
 def test_a_row_judged_again_keeps_all_that_is_the_events_and_takes_all_that_is_the_models() -> None:

@@ -16,8 +16,10 @@ from workers.analyze.routed import Route, RoutedJudge
 class NamedJudge:
     """Stands in for a pack: answers with its name, None for the text "bad"."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    version = "1"
+
+    def __init__(self, name: str, *, topical: bool = True) -> None:
+        self.name, self.topical = name, topical
         self.batches: list[int] = []
         self.closed = 0
 
@@ -92,3 +94,9 @@ def test_a_pack_that_several_routes_lead_to_is_closed_once() -> None:
     judge, judges = routed()
     judge.close()
     assert {each.closed for each in judges.values()} == {1}
+
+
+def test_it_says_which_packs_give_topic_vectors() -> None:
+    plain, topical = NamedJudge("plain", topical=False), NamedJudge("topical")
+    judge = RoutedJudge(plain, [Route("Phone", None, topical)], Redactor(), b"salt")
+    assert (judge.topical, judge.with_topics) == (False, frozenset({("topical", "1")}))

@@ -23,6 +23,7 @@ from workers.slm.encoder import TokenStates, normalised, pool_spans
 from workers.slm.errors import PackError
 from workers.slm.heads import REASON
 from workers.slm.packs import Pack, PackCard
+from workers.slm.topics import stored
 
 log = structlog.get_logger(__name__)
 
@@ -111,6 +112,11 @@ class Judge:
             half = len(requests) // 2
             return self.judge(requests[:half]) + self.judge(requests[half:])
 
+    @property
+    def topical(self) -> bool:
+        """Whether its analyses have topic vectors."""
+        return self._heads.topics is not None
+
     def close(self) -> None:
         """Ends the encoder's threads."""
         self._encoder.close()
@@ -128,11 +134,20 @@ class Judge:
             return _Seen(tokens.pooled, pool_spans(tokens, longer), reading)
 
         seen = self._encoder.reduce([request.seen for request in requests], look)
-        heads = self._heads.predict(normalised(np.stack([each.pooled for each in seen])))
+        pooled = normalised(np.stack([each.pooled for each in seen]))
+        heads, vectors = self._heads.predict(pooled), self._topic_vectors(pooled)
         return [
-            self._analysis(request, clauses[i], sentences[i], seen[i], {name: p[i] for name, p in heads.items()})
+            self._analysis(
+                request, clauses[i], sentences[i], seen[i], {name: p[i] for name, p in heads.items()}, vectors[i]
+            )
             for i, request in enumerate(requests)
         ]
+
+    def _topic_vectors(self, pooled: NDArray[np.float32]) -> list[tuple[int, ...]]:
+        """Of L2-normalised embeddings (n, d) the topics as they are stored; empty ones when the pack was not taught any."""
+        if self._heads.topics is None:
+            return [()] * len(pooled)
+        return stored(self._heads.topics(pooled))
 
     def _analysis(
         self,
@@ -141,6 +156,7 @@ class Judge:
         sentences: Sequence[Span],
         seen: "_Seen",
         heads: dict[str, NDArray[np.float32]],
+        topic_vector: tuple[int, ...],
     ) -> Analysis:
         aspects = self._aspects.mentions(request.aspects, clauses, seen.reading, heads["sentiment"])
         headline, method = self._headline(request, sentences, seen.sentences)
@@ -163,6 +179,7 @@ class Judge:
             redactions=dict(request.redactions),
             flags=self._flags(sentiment, language, ironic=bool(self._labels("irony", heads))),
             labels=self._own_labels(heads, intents),
+            topic_vector=topic_vector,
         )
 
     def _own_labels(

@@ -29,6 +29,7 @@ COPULAS: Final = _WORDS["copulas"]
 PRONOUNS: Final = _WORDS["pronouns"]
 DETERMINERS: Final = _WORDS["determiners"]
 OPEN_DEEDS: Final = _WORDS["open_deeds"]
+QUESTION_WORDS: Final = _WORDS["question_words"]
 FUNCTION_WORDS: Final = _WORDS["function_words"] | STRENGTHS | COPULAS | DETERMINERS
 # Verbs that say how a thing does -> the form that a sentence on one thing takes.
 ASSESSING_VERBS: Final[Mapping[str, str]] = {

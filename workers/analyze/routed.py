@@ -15,6 +15,10 @@ class RequestJudge(Protocol):
     name: str
     version: str
 
+    @property
+    def topical(self) -> bool:
+        """Whether its analyses have topic vectors."""
+
     def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
         """One analysis a request, in order; None where no model could judge the text."""
 
@@ -57,8 +61,18 @@ class RoutedJudge(Judge):
 
     def close(self) -> None:
         """Ends every judge, once."""
-        for judge in {id(judge): judge for judge in (self._default, *(r.judge for r in self._routes))}.values():
+        for judge in self._judges():
             judge.close()
+
+    @property
+    def topical(self) -> bool:
+        """Whether all its analyses have topic vectors."""
+        return all(judge.topical for judge in self._judges())
+
+    @property
+    def with_topics(self) -> frozenset[tuple[str, str]]:
+        """Names and versions of the packs whose analyses have topic vectors."""
+        return frozenset((judge.name, judge.version) for judge in self._judges() if judge.topical)
 
     @property
     def served(self) -> tuple[str, str]:
@@ -69,6 +83,10 @@ class RoutedJudge(Judge):
     def routes(self) -> tuple[tuple[str | None, str | None, tuple[str, str]], ...]:
         """Product and source as they are stored, and name and version of the pack that judges them; the first that fits."""
         return tuple((r.product, r.source, (r.judge.name, r.judge.version)) for r in self._routes)
+
+    def _judges(self) -> list[RequestJudge]:
+        """Each once, however many routes lead to it."""
+        return list({id(judge): judge for judge in (self._default, *(r.judge for r in self._routes))}.values())
 
     def _judge_of(self, request: Request) -> RequestJudge:
         return next((route.judge for route in self._routes if route.fits(request)), self._default)

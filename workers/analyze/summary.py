@@ -7,7 +7,7 @@ left, if anything, is shown; nothing else is.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Literal, Protocol
@@ -80,6 +80,10 @@ class Length:
 LENGTH: Final = Length()
 
 
+# How far each of some sentences says what is wanted, 0…1.
+Wanted = Callable[[Sequence[str]], Sequence[float]]
+
+
 class Summarizer:
     """Summarizes groups of texts with one encoder, and an author when there is one. Threads may share it."""
 
@@ -87,10 +91,16 @@ class Summarizer:
         self._reader, self._author = reader, author
 
     def summarize(
-        self, texts: Sequence[str], length: Length = LENGTH, product: str = "", before: Sequence[str] = ()
+        self,
+        texts: Sequence[str],
+        length: Length = LENGTH,
+        product: str = "",
+        before: Sequence[str] = (),
+        wanted: Wanted | None = None,
     ) -> Summary:
         """A summary of redacted `texts` on a product; citations are their indices. Empty when nothing has support.
-        `before` are the texts of the window before, for telling what is new."""
+        `before` are the texts of the window before, for telling what is new. With `wanted` only what is wanted is said,
+        the most wanted first, whether or not other texts share it."""
         chosen, language = _of_one_language([i for i, text in enumerate(texts) if not addresses_machine(text)], texts)
         if not chosen:
             return Summary((), {})
@@ -98,7 +108,8 @@ class Summarizer:
         evidence = self._reader.read(own)
         _, leanings = self._reader.seen(own)
         group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()], _told(evidence))
-        work = _Work(self._reader, evidence, group, self._author.prompt if self._author else "", length, product)
+        prompt = self._author.prompt if self._author else ""
+        work = _Work(self._reader, evidence, group, prompt, length, product, wanted)
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
         elif language in COMPOSED_IN:
@@ -112,11 +123,20 @@ class _Work:
     """One summary while it is made."""
 
     def __init__(
-        self, reader: Reader, evidence: Evidence, group: Group, prompt: str, length: Length, product: str
+        self,
+        reader: Reader,
+        evidence: Evidence,
+        group: Group,
+        prompt: str,
+        length: Length,
+        product: str,
+        wanted: Wanted | None = None,
     ) -> None:
         self._reader, self._evidence, self._group, self._prompt, self._length = reader, evidence, group, prompt, length
         self._subject = f"{group.subject} {product}"
         self._pieces: list[Piece] = pieces_of(group.texts)
+        self._wanted = wanted
+        self._wants = _wants(self._pieces, wanted) if wanted is not None else {}
         self._spread = spread_of(group.texts)
         self._named = set(topical(product))  # that a text names the product says nothing of it
         self._shared: dict[Piece, float] = {}
@@ -126,6 +146,9 @@ class _Work:
 
     def take(self, drafts: Sequence[Draft], *, replace: bool) -> None:
         """The drafts that pass; with `replace`, a quotation for each that does not."""
+        if self._wanted is not None:
+            shares = self._wanted([draft.text for draft in drafts])
+            drafts = [draft for draft, share in zip(drafts, shares, strict=True) if share >= WANTED]
         for draft, sentence in zip(drafts, self._checked(drafts, quoted=False), strict=True):
             if sentence is not None and len(self._drafted) < self._length.sentences:
                 self._drafted.append(sentence)
@@ -174,11 +197,18 @@ class _Work:
     def _best_piece(self) -> Piece | None:
         """Of the pieces that say most of what others say, too, the one that most texts share by meaning."""
         covered = self._named | {stem for sentence in self._said() for stem in topical(sentence.text)}
-        worths = {piece: worth_of(piece.text, self._spread, covered) for piece in self._pieces}
+        worths = {piece: self._worth(piece, covered) for piece in self._pieces}
         near = sorted((p for p in worths if worths[p] > 0), key=lambda p: -worths[p])[:SHORTLIST]
         self._note_shared([piece for piece in near if piece not in self._shared])
         fit = [piece for piece in near if self._shared[piece] > 0]
         return max(fit, key=lambda p: worths[p] * (1 + MEANING * self._shared[p]), default=None)
+
+    def _worth(self, piece: Piece, covered: set[str]) -> float:
+        """By what others say, too; when something is asked, by how far it answers, if it says anything new."""
+        if self._wanted is None:
+            return worth_of(piece.text, self._spread, covered)
+        new = len(set(topical(piece.text)) - covered) > len(set(topical(piece.text))) / 2
+        return self._wants[piece] if new and self._wants[piece] >= WANTED else 0.0
 
     def _note_shared(self, pieces: Sequence[Piece]) -> None:
         """How far the other texts have a clause that means the same, 0…1; 0 for what is toxic."""
@@ -205,6 +235,7 @@ class _Work:
         return checked
 
 
+WANTED: Final = 0.3  # from this share on a sentence says what is wanted
 SHORTLIST: Final = 12  # pieces that are compared by meaning
 MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth more than one that none shares
 TOXIC: Final = 0.5  # from this probability on a text is not quoted
@@ -224,6 +255,10 @@ def _told(evidence: Evidence) -> set[tuple[int, str, int]]:
         for first in content(clause)[:1]
         if abs(leaning) >= PLAIN
     }
+
+
+def _wants(pieces: Sequence[Piece], wanted: Wanted) -> dict[Piece, float]:
+    return dict(zip(pieces, wanted([piece.text for piece in pieces]), strict=True))
 
 
 def _of_one_language(chosen: Sequence[int], texts: Sequence[str]) -> tuple[list[int], str]:

@@ -10,6 +10,7 @@ from schemas.taxonomy import Taxonomy
 PRODUCTS, DAYS, CHUNK = 200, 365, 100_000
 LAST_DAY = datetime(2026, 11, 16, tzinfo=UTC)  # exclusive
 LETTERS = 2_000
+TOPIC_WIDTH = 384  # of the default pack
 SOURCES = ("web-shop", "app-store", "x", "forum", "survey", "mail")
 LANGUAGES = ("en", "es", "de", "fr", "it", "pt")
 EMOTIONS = ("", "", "anger", "joy", "sadness", "optimism")
@@ -63,7 +64,7 @@ _INSIGHTS = f"""
 INSERT INTO insights (topic, topic_id, partition, offset, event_id, content_hash, kind, source, product, text, rating,
     language, sentiment, sentiment_score, sentiment_confidence, `aspects.aspect`, `aspects.sentiment`,
     `aspects.confidence`, `aspects.start`, `aspects.end`, intents, emotion, urgency, pack, pack_version, route, flags,
-    event_time, ingested_at)
+    topic_vector, event_time, ingested_at)
 WITH
     {{aspects:Array(String)}} AS aspect_names,
     {{intents:Array(String)}} AS intent_names,
@@ -98,6 +99,7 @@ SELECT
     toFloat32({_drawn(13)} * {_drawn(13)}),
     'generated', if(written > toDateTime64({{until:Float64}} - 30 * 86400, 3, 'UTC'), '2', '1'), 'slm',
     if(sure < 0.5, ['unsure'], []),
+    arrayMap(i -> toInt8(toInt16(cityHash64(number, i) % 23) - 11), range({TOPIC_WIDTH})),
     written, now64(3) - toIntervalMillisecond(5 * ({{rows:UInt64}} - number))
 FROM numbers({{first:UInt64}}, {{count:UInt64}})
 """  # noqa: S608

@@ -21,7 +21,7 @@ WARM_UP = 128
 def measure_pipeline(
     settings: Settings, pack: Pack, texts: Sequence[str], rounds: int, directory: Path, said: Callable[[str], None]
 ) -> Measured:
-    """`pipeline_to_engine`: the share of the bare engine's rate that is left from the producer to the row."""
+    """`pipeline_to_engine`: the share of the bare engine's rate that is left from the producer to the row, without cache."""
     port = free_port()
     topic = settings.kafka.topics[0]
     encoder = pack.encoder(settings.model.replicas)
@@ -34,7 +34,8 @@ def measure_pipeline(
     def engine(_: int) -> Speed:
         return timed(len(texts), judge_all)
 
-    with encoder, running_stack(settings, directory, http_port=port) as stack:
+    forgetful = settings.model_copy(update={"model": settings.model.model_copy(update={"cache_entries": 0})})
+    with encoder, running_stack(forgetful, directory, http_port=port) as stack:
 
         def pipeline(number: int) -> Speed:
             return _stream_speed(stack, texts, topic, f"bench-{number}")

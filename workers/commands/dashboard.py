@@ -1,6 +1,7 @@
 """`voxpop dashboard`: screens and API on the configured ClickHouse."""
 
 import importlib.util
+from contextlib import closing
 
 from rich.console import Console
 
@@ -23,5 +24,7 @@ def show_dashboard(settings: Settings, out: Console) -> None:
     if missing := missing_for_dashboard():
         raise UsageError(missing)
     from dashboards.application import serve
+    from workers.ask import LateAsker
 
-    serve(settings, lambda address: out.print(f"dashboard     {address}", highlight=False, soft_wrap=True))
+    with closing(LateAsker(settings)) as ask:
+        serve(settings, lambda address: out.print(f"dashboard     {address}", highlight=False, soft_wrap=True), ask)

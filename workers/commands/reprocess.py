@@ -64,7 +64,8 @@ class ReprocessRequest:
         """The rows to judge again when this is the judge."""
         routes = [RoutedTo(product, source, PackVersion(*served)) for product, source, served in judge.routes]
         served = PackVersion(*judge.served)
-        return Selection(served, self.since, self.until, self.product, self.source, self.version_not, routes)
+        topical = [PackVersion(*pack) for pack in judge.with_topics]
+        return Selection(served, self.since, self.until, self.product, self.source, self.version_not, routes, topical)
 
 
 def moment_of(option: str, text: str) -> datetime:

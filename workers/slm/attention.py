@@ -18,9 +18,6 @@ from workers.slm.errors import PackError
 
 Array = NDArray[np.float32]
 PREFIX = "attention."
-# OpenBLAS computes so many products in the calling thread and wakes threads of its own for more. Beside the encoder's
-# threads those cost more than they bring: five times the whole, when measured on two busy cores.
-ONE_THREAD = 1 << 18
 TENSORS = ("query", "key", "value", "hidden", "last")
 
 
@@ -108,40 +105,24 @@ class AspectAttention:
         """What a text's token states (t, d) answer to the queries."""
         w, heads = self.weights, self.card.heads
         asked, width = queries.projected.shape
-        scores = (product(states, queries.of_states) + queries.offset).T.reshape(asked, heads, -1)
+        scores = (states @ queries.of_states + queries.offset).T.reshape(asked, heads, -1)
         top = np.maximum(scores.max(axis=2, initial=-np.inf), queries.nothing)
         shares = np.exp(scores - top[:, :, None])
         nothing = np.exp(queries.nothing - top)
         total = shares.sum(axis=2) + nothing
         shares, nothing = shares / total[:, :, None], nothing / total
-        mixed = product(shares.reshape(asked * heads, -1), states).reshape(asked, heads, -1)
+        mixed = (shares.reshape(asked * heads, -1) @ states).reshape(asked, heads, -1)
         values = w["value.weight"].reshape(heads, width // heads, -1)
-        found = np.stack([product(mixed[:, head], values[head].T) for head in range(heads)], axis=1)
+        found = np.stack([mixed[:, head] @ values[head].T for head in range(heads)], axis=1)
         found += (1 - nothing)[:, :, None] * w["value.bias"].reshape(heads, -1)
         x = np.concatenate([found.reshape(asked, width), queries.projected, nothing], axis=1)
-        hidden = _gelu(product(x, w["hidden.weight"].T) + w["hidden.bias"])
-        logits = product(hidden, w["last.weight"].T) + w["last.bias"]
+        hidden = _gelu(x @ w["hidden.weight"].T + w["hidden.bias"])
+        logits = hidden @ w["last.weight"].T + w["last.bias"]
         polarity = np.exp((logits[:, 1:] - logits[:, 1:].max(axis=1, keepdims=True)) / self.card.polarity_temperature)
         polarity /= polarity.sum(axis=1, keepdims=True)
         return Reading(
             logits[:, 0].astype(np.float32), polarity.astype(np.float32), shares.mean(axis=1).astype(np.float32)
         )
-
-
-def product(a: Array, b: Array) -> Array:
-    """`a` (m, k) times `b` (k, n), in blocks small enough to stay in this thread."""
-    (m, k), n = a.shape, b.shape[1]
-    if m * k * n <= ONE_THREAD:
-        whole: Array = a @ b
-        return whole
-    columns = min(n, max(8, math.isqrt(ONE_THREAD // k), ONE_THREAD // (k * m)))
-    rows = max(1, ONE_THREAD // (k * columns))
-    out = np.empty((m, n), np.float32)
-    for top in range(0, m, rows):
-        for left in range(0, n, columns):
-            block = np.s_[top : top + rows, left : left + columns]
-            np.matmul(a[top : top + rows], b[:, left : left + columns], out=out[block])
-    return out
 
 
 def _gelu(x: Array) -> Array:

@@ -16,6 +16,7 @@ import numpy as np
 from ctranslate2 import Encoder as Model  # type: ignore[attr-defined]  # re-exported from its extension
 from ctranslate2 import StorageView  # type: ignore[attr-defined]
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 
 from workers.slm.errors import PackError
@@ -76,7 +77,12 @@ class Encoder:
         replicas: int | None = None,
         batch_tokens: int = BATCH_TOKENS,
     ) -> None:
-        """Load the model. `replicas` defaults to the CPUs this process may use."""
+        """Load the model. `replicas` defaults to the CPUs this process may use.
+
+        From now on numpy's products stay in the thread that asks for them, in the whole process: threads that BLAS wakes
+        for small ones wait for work in a loop, on the CPUs that the replicas need.
+        """
+        threadpool_limits(1, user_api="blas")
         self.replicas = replicas or _cpus()
         self.batch_tokens = batch_tokens
         self._tokenizer = Tokenizer.from_file(str(tokenizer_file))

@@ -11,6 +11,7 @@ from workers.slm.encoder import normalised
 
 Array = NDArray[np.float32]
 TENSORS = ("topic.weight", "topic.bias")
+SCALE = 127  # of a stored vector's length: its numbers fit a signed byte, and cosines change by some thousandths
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,8 @@ class Topics:
         found = means @ self.weight.T + self.bias
         found[~means.any(axis=1)] = 0
         return normalised(found)
+
+
+def stored(topics: Array) -> list[tuple[int, ...]]:
+    """L2-normalised topics (n, d) as ClickHouse keeps them: each number times SCALE, rounded."""
+    return [tuple(row) for row in np.rint(topics * SCALE).astype(np.int8).tolist()]

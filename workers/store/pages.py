@@ -171,15 +171,13 @@ class Pages:
     def _held(self, page: str) -> tuple[list[Rejudged | ErasedRow], datetime]:
         """A page's rows in a fixed order, each once (a lost answer makes it staged twice), and when it was staged."""
         held = (
-            "SELECT insight, judged, erased, source, event_id, staged_at FROM pages WHERE page = {page:String}"
+            "SELECT insight, topic_vector, judged, erased, source, event_id, staged_at FROM pages WHERE page = {page:String}"
             " ORDER BY insight"
         )
         lines = self._reader.rows(held, {"page": page})
         rows = [
-            ErasedRow.from_json(source, event_id, told)
-            if erased
-            else Rejudged(Insight.model_validate_json(told), judged)
-            for told, judged, erased, source, event_id, _ in lines
+            ErasedRow.from_json(source, event_id, told) if erased else Rejudged(_insight(told, vector), judged)
+            for told, vector, judged, erased, source, event_id, _ in lines
         ]
         staged_at = min((moment for *_, moment in lines), default=datetime.now(UTC))
         return list({row.old_row: row for row in rows}.values()), staged_at
@@ -203,6 +201,11 @@ class Pages:
 
 
 _OLD_FIGURES = f"SELECT {_NAMES} FROM insights WHERE {AT_ROWS} ORDER BY topic, partition, offset"  # noqa: S608
+
+
+def _insight(document: str, topic_vector: Sequence[int]) -> Insight:
+    """A staged row: its JSON leaves the vector out, as every message does."""
+    return Insight.model_validate_json(document).model_copy(update={"topic_vector": tuple(topic_vector)})
 
 
 def _of(keys: Sequence[EventKey]) -> dict[str, Any]:

@@ -69,6 +69,7 @@ INSIGHT_COLUMNS: tuple[Column, ...] = (
         "Map(LowCardinality(String), Array(LowCardinality(String)))",
         lambda i: {head: list(given) for head, given in i.labels.items()},
     ),
+    _insight("topic_vector", "Array(Int8)", lambda i: i.topic_vector),
     _insight("event_time", TIME, lambda i: i.event_time),
     _insight("ingested_at", TIME, lambda i: i.ingested_at),
 )

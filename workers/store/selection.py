@@ -1,6 +1,6 @@
 """Which stored rows are to be judged again, read by the table's own key, a page at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class RoutedTo(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Rows of events of [`since`, `until`) not judged by the first of `routes` that fits, or else by `served`. None takes
-    every one."""
+    every one. Of packs `with_topics` a row without a topic vector, from before there were any, counts as not judged."""
 
     served: PackVersion
     since: datetime
@@ -38,12 +38,17 @@ class Selection:
     source: str | None = None
     version_not: str | None = None
     routes: Sequence[RoutedTo] = ()
+    with_topics: Collection[PackVersion] = ()
 
     def condition(self) -> tuple[str, dict[str, Any]]:
         """As SQL and its parameters."""
         judged_so, parameters = self._judged_as_served()
-        terms = [f"NOT ({judged_so})", f"event_time >= {_moment('since')}"]
-        parameters["since"] = _ms(self.since)
+        lacking = (
+            "empty(topic_vector) AND (toString(pack), toString(pack_version))"
+            " IN {with_topics:Array(Tuple(String, String))}"
+        )
+        terms = [f"(NOT ({judged_so}) OR ({lacking}))", f"event_time >= {_moment('since')}"]
+        parameters |= {"since": _ms(self.since), "with_topics": sorted(tuple(pack) for pack in self.with_topics)}
         if self.until is not None:
             terms.append(f"event_time < {_moment('until')}")
             parameters["until"] = _ms(self.until)

@@ -76,8 +76,8 @@ class Writer:
     def insert_page(self, page: str, rows: Sequence[Rejudged], lease_until: datetime) -> None:
         """A page of rows that were judged again, to be written afterwards. It is there wholly, or not at all."""
         names, types = (
-            ["page", "source", "event_id", JUDGED[0], "insight"],
-            ["String", WORD, "String", JUDGED[1], "String"],
+            ["page", "source", "event_id", JUDGED[0], "insight", "topic_vector"],
+            ["String", WORD, "String", JUDGED[1], "String", "Array(Int8)"],
         )
         columns: list[Sequence[Any]] = [
             [page] * len(rows),
@@ -85,6 +85,7 @@ class Writer:
             [row.insight.event_id for row in rows],
             [row.judged for row in rows],
             [row.insight.model_dump_json() for row in rows],
+            [row.insight.topic_vector for row in rows],
         ]
         self._insert("pages", names, types, columns, "", lease_until)
 

@@ -47,6 +47,10 @@
   });
 
   document.addEventListener("submit", (event) => {
+    if (event.target.matches("[data-question]")) {
+      event.preventDefault();
+      ask(Object.fromEntries(new FormData(event.target)));
+    }
     if (!event.target.matches("[data-filters]")) return;
     event.preventDefault();
     clearTimeout(typing);

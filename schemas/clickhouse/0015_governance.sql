@@ -7,6 +7,7 @@ ALTER TABLE feedback MODIFY SETTING enable_block_number_column = 1, enable_block
 ALTER TABLE dead_letters MODIFY SETTING enable_block_number_column = 1, enable_block_offset_column = 1;
 ALTER TABLE digests MODIFY SETTING enable_block_number_column = 1, enable_block_offset_column = 1;
 ALTER TABLE alerts MODIFY SETTING enable_block_number_column = 1, enable_block_offset_column = 1;
+ALTER TABLE escalations MODIFY SETTING enable_block_number_column = 1, enable_block_offset_column = 1;
 
 -- A page may hold rows that are to be erased, with nothing to take their place: `insight` then names the row.
 ALTER TABLE pages ADD COLUMN IF NOT EXISTS erased Bool DEFAULT false AFTER insight;
