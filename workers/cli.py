@@ -574,22 +574,34 @@ def erase(
         list[str],
         typer.Option("--author-id", metavar="ID", help="An author as producers name them, or - for lines of stdin."),
     ] = [],  # noqa: B006
-    sources: Annotated[
-        list[str], typer.Option("--event", metavar="SOURCE ID", help="An event, by source and id. Repeatable.")
+    events: Annotated[
+        list[str], typer.Option("--event", metavar="ID", help="An event, by the producer's id. Repeatable.")
     ] = [],  # noqa: B006
-    event_ids: Annotated[list[str], typer.Argument(hidden=True, metavar="ID")] = [],  # noqa: B006
+    source: Annotated[str, typer.Option(help="The source of these events; without, of every source.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Take a person's texts out of ClickHouse, figures and bytes, and keep them out. Workers may go on meanwhile.
 
     Waits for a worker's lease (30 s) and for merges. Died halfway? Run it again. Kafka's topics, backups and files that were
-    exported are not reached: docs/GOVERNANCE.md.
+    exported are not reached.
 
-    Example: voxpop erase --event web-shop r-1 --event web-shop r-2
+    Example: voxpop erase --event r-1 --event r-2 --source web-shop
     """
     from workers.commands.erase import EraseRequest, show_erase
 
-    show_erase(_settings(), EraseRequest.parse(authors, author_ids, sources, event_ids), out, err, as_json=as_json)
+    show_erase(_settings(), EraseRequest.parse(authors, author_ids, events, source), out, err, as_json=as_json)
+
+
+@app.command()
+def audit(
+    action: Annotated[str, typer.Option(help="Only these: erased, corrected, promoted, rolled back, exported …")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Who promoted, erased, corrected, exported, or read dead letters. Example: voxpop audit --action erased"""
+    from workers.commands.audit import show_audit
+
+    show_audit(_settings(), action, limit, out, as_json=as_json)
 
 
 @alerts_app.callback(invoke_without_command=True)
@@ -721,7 +733,7 @@ def packs_promote(
     """
     from workers.commands.packs import promote_version
 
-    promote_version(_settings(), name, version, out, force=force)
+    promote_version(_settings(), name, version, out, err, force=force)
 
 
 @packs_app.command("rollback")
@@ -732,7 +744,7 @@ def packs_rollback(name: Annotated[str, typer.Argument(help="The pack.")]) -> No
     """
     from workers.commands.packs import rollback_version
 
-    rollback_version(_settings(), name, out)
+    rollback_version(_settings(), name, out, err)
 
 
 @letters_app.command("list")
@@ -744,7 +756,7 @@ def deadletters_list(
     """The latest dead letters. Example: voxpop deadletters list --reason bad_json"""
     from workers.commands.deadletters import show_letters
 
-    show_letters(_settings(), reason, limit, out, as_json=as_json)
+    show_letters(_settings(), reason, limit, out, err, as_json=as_json)
 
 
 @letters_app.command("replay")
@@ -769,7 +781,7 @@ def feedback_export(
     """Write the texts with the labels that people gave them, for voxpop train. Example: voxpop feedback export mine.csv"""
     from workers.commands.feedback import export_feedback
 
-    export_feedback(_settings(), file, head, out)
+    export_feedback(_settings(), file, head, out, err)
 
 
 if __name__ == "__main__":

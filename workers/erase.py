@@ -5,10 +5,10 @@
 **Nothing comes in afterwards.** A worker looks for receipts after it has claimed its updates and before it inserts; an
 insert passes no later than a lease's time after that look, by ClickHouse's own clock and constraint, else it looks again.
 So once receipts are in and a lease's time has gone by (`_wait_s`), whatever can still arrive has seen them, however long a
-worker slept. Two things are carried on in spite of a receipt, for a step of theirs may be done already and the rest must follow: a
-block that is repeated and has the row in, or has taken the old row's figures off; and an update once its worker has looked
-(an insert that is tried again). The first are rows of blocks that are not finished, the second are claimed: both are *in
-other hands*, and this program waits for them. `voxpop.insights` and the dead letters are held back with the rows.
+worker slept. Two things are carried on in spite of a receipt, for a step of theirs may be done already and the rest must
+follow: a block that is repeated and has the row in, or has taken the old row's figures off; and an update once its worker
+has looked (an insert that is tried again). The first are rows of blocks that are not finished, the second are claimed: both
+are *in other hands*, and this program waits for them. `voxpop.insights` and the dead letters are held back with the rows.
 
 **Each figure is taken off once.** Rows go as pages (`workers/store/pages.py`), with nothing in their place: figures off
 under a token of the page's name, rows deleted by position and `judged`, then everything else that names the events, then the
@@ -22,8 +22,9 @@ off and whose update was then turned away (its block died in between) is deleted
 without the author's name would come in. So each event gets a receipt before its page is staged.
 
 Not covered: a worker that sleeps between its last look and noting that a message *superseded* another in one block may write
-a line of `event_keys` (source, id, position; no text) after all; a program that makes a digest of texts it read before may
-store it after (the next `voxpop digests` replaces it). Running the same command again removes both.
+a line of `event_keys` after all, and a second opinion that is asked for meanwhile a line of `escalations` (source, id, no
+text; `--event` again removes both); a program that makes a digest of texts it read before may store it after (the next
+`voxpop digests` replaces it).
 """
 
 import random

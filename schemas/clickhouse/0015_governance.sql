@@ -34,11 +34,6 @@ CREATE TABLE IF NOT EXISTS audit
 ENGINE = MergeTree
 ORDER BY done_at;
 
-CREATE VIEW IF NOT EXISTS v_audit AS
-SELECT done_at, who, action, details
-FROM audit
-ORDER BY done_at DESC;
-
 -- A correction is on the record with the same insert that makes it.
 CREATE MATERIALIZED VIEW IF NOT EXISTS mv_audit_corrections TO audit AS
 SELECT
@@ -50,22 +45,3 @@ SELECT
         'Map(LowCardinality(String), String)'
     ) AS details
 FROM feedback;
-
--- Where the packs come from that have judged here: a row of insights leads to them by pack and pack_version.
-CREATE TABLE IF NOT EXISTS pack_versions
-(
-    pack LowCardinality(String),
-    pack_version String,
-    card_sha256 String,
-    base String,
-    base_sha256 String,
-    parent String,
-    trained_head String,
-    trained_on String,
-    trained_on_sha256 String,
-    trained_rows UInt64,
-    made_on String,
-    loaded_at DateTime64(3, 'UTC') DEFAULT now64(3)
-)
-ENGINE = ReplacingMergeTree
-ORDER BY (pack, pack_version, card_sha256);

@@ -9,11 +9,11 @@ import pytest
 
 from schemas.samples import sample_messages
 from tests.integration.conftest import StartStack, Voxpop
-from workers.chaos.verdict import _RECOUNTS
 from workers.embedded.process import ChildProcess, accepts_connections, free_port
 from workers.settings import load_settings
 from workers.slm.packs import CARD
 from workers.stack import Stack
+from workers.store.recount import RECOUNTS
 from workers.stream.produce import Outgoing
 
 PACK = "smollm2-135m-instruct"
@@ -96,7 +96,7 @@ def test_rows_get_a_second_opinion_from_a_served_pack_within_the_budget(
         " INNER JOIN (SELECT * FROM escalations FINAL) AS e USING (source, event_id, content_hash)"
     )
     assert list(own.reader.select(same).result_rows) == [(CALLS, CALLS, CALLS)]
-    for aggregate, recount in _RECOUNTS.values():
+    for aggregate, recount in RECOUNTS.values():
         assert sorted(own.reader.select(aggregate).result_rows) == sorted(own.reader.select(recount).result_rows)
     process.kill()
     richer = environment | {"VOXPOP_ESCALATION__CALLS_PER_HOUR": str(CALLS + 2)}

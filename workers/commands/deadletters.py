@@ -8,9 +8,11 @@ from rich.table import Table
 
 from schemas.events import InvalidMessage, decode_event
 from workers.analyze.redact import redact_identifier
+from workers.commands.audit import note_or_say
 from workers.commands.query import json_line
 from workers.errors import VoxpopError
 from workers.settings import Settings
+from workers.store.audit import READ
 from workers.store.connect import connect
 from workers.store.query import EventKey, Reader, StoredLetter
 from workers.stream.produce import AcknowledgedProducer, Outgoing, produce_stream
@@ -19,10 +21,12 @@ REPLAYED = "voxpop.replayed"
 """Header of a message that was sent again: where its dead letter came from."""
 
 
-def show_letters(settings: Settings, reason: str, limit: int, out: Console, *, as_json: bool) -> None:
+def show_letters(settings: Settings, reason: str, limit: int, out: Console, err: Console, *, as_json: bool) -> None:
     """The latest dead letters, newest first. With JSON, `value` is text; `value_base64` holds the exact bytes."""
     with connect(settings.clickhouse) as client:
         letters = Reader(client, settings.clickhouse).dead_letters(reason=reason, limit=limit)
+    if letters:
+        note_or_say(settings, READ, {"letters": str(len(letters)), "reason": reason}, err)
     if as_json:
         for letter in letters:
             out.file.write(json_line(_as_json(letter)))

@@ -40,45 +40,53 @@ class EraseRequest:
 
     authors: Sequence[str]
     author_ids: Sequence[str]
-    events: Sequence[tuple[str, str]]
+    events: Sequence[str]
+    source: str
 
     @classmethod
-    def parse(
-        cls, authors: Sequence[str], author_ids: Sequence[str], sources: Sequence[str], event_ids: Sequence[str]
-    ) -> Self:
-        """Events are `sources` and `event_ids` in their order, an id to a source. Raises `UsageError` when nothing is named,
-        or what is named is none."""
-        if len(sources) != len(event_ids):
-            raise UsageError("each --event takes a source and an id: --event web-shop r-1 --event web-shop r-2")
-        events = list(zip(sources, event_ids, strict=True))
+    def parse(cls, authors: Sequence[str], author_ids: Sequence[str], events: Sequence[str], source: str) -> Self:
+        """Raises `UsageError` when nothing is named, or what is named is none. Without a source, events are of every one."""
         if not (authors or author_ids or events):
-            raise UsageError("name whom or what: --author HASH, --author-id ID, or --event SOURCE ID")
+            raise UsageError("name whom or what: --author HASH, --author-id ID, or --event ID")
         if any(not _PSEUDONYM.fullmatch(author) for author in authors):
             raise UsageError(
                 "--author takes 32 hex digits as in insights.author; --author-id takes the producer's own id"
             )
-        if any(not part for event in events for part in event) or "" in author_ids:
-            raise UsageError("a source, an event id or an author id is empty")
-        return cls(authors, author_ids, events)
+        if "" in events or "" in author_ids:
+            raise UsageError("an event's or an author's id is empty")
+        if source and not events:
+            raise UsageError("--source says whose --event is meant; name one")
+        return cls(authors, author_ids, events, source)
 
-    def subject(self, salt: bytes) -> Subject:
-        """As it is stored: authors by pseudonym, ids redacted."""
+    def subject(self, salt: bytes, reader: Reader) -> Subject:
+        """As it is stored: authors by pseudonym, ids redacted. Raises `UsageError` for an event of no source known."""
         raw = [name for name in self.author_ids if name != "-"]
         if "-" in self.author_ids:
             raw += [line for line in sys.stdin.read().splitlines() if line]
-        events = (EventKey(redact_identifier(source), redact_identifier(event_id)) for source, event_id in self.events)
-        return Subject(frozenset({*self.authors, *(author_pseudonym(name, salt) for name in raw)}), frozenset(events))
+        authors = frozenset({*self.authors, *(author_pseudonym(name, salt) for name in raw)})
+        return Subject(authors, frozenset(key for event in self.events for key in self._keys(event, reader)))
+
+    def _keys(self, event: str, reader: Reader) -> list[EventKey]:
+        event_id = redact_identifier(event)
+        if self.source:
+            return [EventKey(redact_identifier(self.source), event_id)]
+        stored = "SELECT source FROM event_keys WHERE event_id = {id:String} UNION DISTINCT"
+        sql = f"{stored} SELECT source FROM insights WHERE event_id = {{id:String}}"  # noqa: S608
+        found = [EventKey(str(source), event_id) for (source,) in reader.rows(sql, {"id": event_id})]
+        if not found:
+            raise UsageError(f"no source has an event {event!r} here; name its --source to keep it out all the same")
+        return found
 
 
 def show_erase(settings: Settings, request: EraseRequest, out: Console, err: Console, *, as_json: bool) -> None:
     """Erases, merges, counts again and prints the counts. Raises `VoxpopError` when rows are left or figures differ."""
     started, salt, store = time.monotonic(), author_salt(settings), settings.clickhouse
-    subject = request.subject(salt)
     with ExitStack() as stack:
         client = stack.enter_context(connect(store))
         check_windows(deduplication_windows(client, store), store)
         finished = stack.enter_context(closing(FinishedBlocks(settings.kafka)))
         reader, writer = Reader(client, store), Writer(client, store)
+        subject = request.subject(salt, reader)
         clock = ServerClock(client, store, now_s)
         pages = Pages(reader, writer, clock, store)
         run = Erase(reader, writer, pages, clock, finished.among, salt, settings.worker.lease_s)

@@ -8,6 +8,7 @@ import yaml
 from rich.console import Console
 from rich.table import Column, Table
 
+from workers.commands.audit import note_or_say
 from workers.commands.query import json_line
 from workers.errors import UsageError, VoxpopError
 from workers.settings import Settings
@@ -29,6 +30,7 @@ from workers.slm.versions import (
 )
 
 Row = dict[str, Any]
+from workers.store.audit import PROMOTED, ROLLED_BACK
 
 
 def show_list(settings: Settings, out: Console, *, as_json: bool) -> None:
@@ -104,8 +106,8 @@ def copy_pack(settings: Settings, source: str, name: str, out: Console) -> None:
     out.print(f"{pack.name} {pack.version} is in {pack.path}", highlight=False, soft_wrap=True)
 
 
-def promote_version(settings: Settings, name: str, version: str, out: Console, *, force: bool) -> None:
-    """Makes a version current, if the gate lets it. Raises `GateRefused` with both numbers, `PackError`."""
+def promote_version(settings: Settings, name: str, version: str, out: Console, err: Console, *, force: bool) -> None:
+    """Makes a version current, if the gate lets it, and notes it in the audit. Raises `GateRefused` with both numbers, `PackError`."""
     _need_name(name)
     new = load_pack(find_version(settings.packs_dir, name, version))
     current = _whole(settings, name)
@@ -117,6 +119,8 @@ def promote_version(settings: Settings, name: str, version: str, out: Console, *
     for head, said in promotion.gate.items():
         out.print(f"{head}: {said}", highlight=False, soft_wrap=True)
     out.print(f"{name} {version} is current; back with: voxpop packs rollback {name}", highlight=False, soft_wrap=True)
+    told = {"pack": name, "version": version, "before": current.version, "forced": str(force).lower()}
+    note_or_say(settings, PROMOTED, told, err)
 
 
 def _overruled(current: Pack, new: Pack) -> Mapping[str, str]:
@@ -127,12 +131,13 @@ def _overruled(current: Pack, new: Pack) -> Mapping[str, str]:
         return {"forced": str(refused)}
 
 
-def rollback_version(settings: Settings, name: str, out: Console) -> None:
-    """Makes the version before the last promotion current again. Raises `PackError`."""
+def rollback_version(settings: Settings, name: str, out: Console, err: Console) -> None:
+    """Makes the version before the last promotion current again, and notes it in the audit. Raises `PackError`."""
     _need_name(name)
     undone = rollback(settings.packs_dir, name)
     back = undone.previous or ensure_built(name, settings.packs_dir, settings.cache_dir).version
     out.print(f"{name} {back} is current again", highlight=False)
+    note_or_say(settings, ROLLED_BACK, {"pack": name, "version": back}, err)
 
 
 def _need_name(name: str) -> None:

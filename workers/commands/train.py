@@ -193,7 +193,7 @@ def _finish(
     if request.promote:
         try:
             quiet = Console(quiet=True) if as_json else out
-            promote_version(settings, version.name, version.version, quiet, force=request.force)
+            promote_version(settings, version.name, version.version, quiet, err, force=request.force)
             report["promoted"] = True
         except GateRefused as refused:
             refusal = refused

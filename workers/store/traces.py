@@ -53,7 +53,8 @@ class Traces:
                 if table not in (*_ROWS, "claims"):
                     self._writer.delete(f"DELETE FROM {table} WHERE {_OF_EVENTS}", named)  # noqa: S608
             # A claim that still holds is another program's, which is about to look for us.
-            self._writer.delete(f"DELETE FROM claims WHERE {_OF_EVENTS} AND until < now64(3)", named)  # noqa: S608
+            over = "(until < now64(3) OR page IN (SELECT page FROM claims WHERE released))"
+            self._writer.delete(f"DELETE FROM claims WHERE {_OF_EVENTS} AND {over}", named)  # noqa: S608
             self._writer.delete(f"DELETE FROM digests WHERE {_CITING}", named)  # noqa: S608
             kept = {
                 array: f"arrayFilter(({letter}, s, e) -> NOT ({_QUOTED}), {array}, sources, event_ids)"
