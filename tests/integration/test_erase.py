@@ -1,8 +1,7 @@
 """What a person wrote goes from rows, figures and all that names it, stays away, and counts are right, whoever dies."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ from workers.store.query import EventKey, Reader
 from workers.store.recount import differing
 from workers.store.server_clock import ServerClock
 from workers.store.write import Writer
-from workers.stream.blocks import Lease, now_s
+from workers.stream.blocks import now_s
 
 COUNT = 12
 AUTHOR = "a-person-to-be-forgotten"
@@ -88,13 +87,13 @@ def nothing(positions: Collection[Position]) -> set[Position]:
     return set()
 
 
-def erasing(settings: Settings, finished: Finished = everything, *, settle_s: float = 0) -> Erase:
-    """A run over connections of its own, that does not wait for a lease: workers here are done or stand still."""
+def erasing(settings: Settings, finished: Finished = everything, *, settle_s: float = 0, lease_s: float = 0) -> Erase:
+    """A run over connections of its own. It waits for no lease unless told to: workers here are done or stand still."""
     client = connect(settings.clickhouse)
     reader, writer = Reader(client, settings.clickhouse), Writer(client, settings.clickhouse)
     clock = ServerClock(client, settings.clickhouse, now_s)
     pages = Pages(reader, writer, clock, settings.clickhouse)
-    return Erase(reader, writer, pages, clock, finished, SALT, lease_s=0, settle_s=settle_s)
+    return Erase(reader, writer, pages, clock, finished, SALT, lease_s=lease_s, settle_s=settle_s)
 
 
 def erase(
@@ -102,6 +101,12 @@ def erase(
 ) -> Erased:
     subject = Subject(frozenset(authors), frozenset(EventKey("test", event) for event in events))
     return erasing(settings, finished).run(subject, lambda _: None)
+
+
+def patiently(settings: Settings, *, lease_s: float = 0) -> Erased:
+    """Erases the author, and waits for the claim of what died."""
+    run = erasing(settings, settle_s=10, lease_s=lease_s)
+    return run.run(Subject(frozenset({HASH}), frozenset()), lambda _: None)
 
 
 def by_event(settings: Settings, *events: str, finished: Finished = everything) -> Erased:
@@ -313,7 +318,7 @@ def test_a_run_that_died_anywhere_is_completed_by_the_next(
         pytest.skip("a run passes it once")
     with dying_at(place, times):
         erase(settings)
-    erase(settings)
+    assert patiently(settings).left == 0
     rows.assert_are(OTHERS)
     assert_gone(rows, *THEIR_EVENTS)
     assert rows.count("pages") == 0
@@ -327,7 +332,7 @@ def test_reprocess_after_a_run_that_died_anywhere_keeps_figures_right(
     with dying_at(place, 2):
         erase(settings)
     reprocess_run(settings)
-    erase(settings)
+    assert patiently(settings).left == 0
     rows.assert_are(OTHERS)
     assert_gone(rows, *THEIR_EVENTS)
 
@@ -337,7 +342,7 @@ def test_it_takes_up_what_a_reprocess_that_died_anywhere_has_left(settings: Sett
     process(settings, block(0, COUNT, VALUES))
     with dying_at(place, 1):
         reprocess_run(settings)
-    assert erasing(settings, settle_s=10).run(Subject(frozenset({HASH}), frozenset()), lambda _: None).left == 0
+    assert patiently(settings).left == 0
     rows.assert_are(OTHERS)
     assert_gone(rows, *THEIR_EVENTS)
 
@@ -424,31 +429,16 @@ def test_a_block_that_is_judged_while_its_author_is_erased_is_turned_away(settin
 
 def test_an_insert_that_slept_through_the_erasure_is_refused_and_looks_again(settings: Settings, rows: Rows) -> None:
     """The lease was renewed while it slept, but what was erased had been looked for before."""
-    standing: Standing
+    lease_s = 2.0
+    quick = settings.model_copy(update={"worker": settings.worker.model_copy(update={"lease_s": lease_s})})
+    slept = []
 
     def meanwhile() -> None:
-        standing.worker._turned_away_at = None  # type: ignore[attr-defined]
-        erase(settings)
+        slept.append(patiently(settings, lease_s=lease_s))
+        standing.block.lease.declared_at = now_s()
 
-    quick = settings.model_copy(update={"worker": settings.worker.model_copy(update={"lease_s": 5.0})})
     standing = Standing(quick, VALUES, "insert_insights", meanwhile)
-    with sleeping(standing, 6.0):
-        standing.run()
+    standing.run()
+    assert [erased.left for erased in slept] == [0]
     rows.assert_are(OTHERS)
     assert_gone(rows, *THEIR_EVENTS)
-
-
-@contextmanager
-def sleeping(standing: Standing, seconds: float) -> Iterator[None]:
-    """By the time that it inserts, so many seconds have gone by since it looked; its lease is new."""
-    worker = standing.worker
-    look = worker._turn_away
-
-    def looked_long_ago(result: Any, *, again: bool = False) -> None:
-        look(result, again=again)
-        if not again:
-            result.looked_at -= seconds
-            result.block.lease = Lease(now_s())
-
-    worker._turn_away = looked_long_ago  # type: ignore[method-assign]
-    yield

@@ -28,9 +28,9 @@ from workers.slm.versions import (
     rollback,
     versioned_packs,
 )
+from workers.store.audit import PROMOTED, ROLLED_BACK
 
 Row = dict[str, Any]
-from workers.store.audit import PROMOTED, ROLLED_BACK
 
 
 def show_list(settings: Settings, out: Console, *, as_json: bool) -> None:
@@ -107,7 +107,7 @@ def copy_pack(settings: Settings, source: str, name: str, out: Console) -> None:
 
 
 def promote_version(settings: Settings, name: str, version: str, out: Console, err: Console, *, force: bool) -> None:
-    """Makes a version current, if the gate lets it, and notes it in the audit. Raises `GateRefused` with both numbers, `PackError`."""
+    """Makes a version current, if the gate lets it, on the record. Raises `GateRefused` with both numbers, `PackError`."""
     _need_name(name)
     new = load_pack(find_version(settings.packs_dir, name, version))
     current = _whole(settings, name)

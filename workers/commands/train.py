@@ -84,7 +84,7 @@ def show_train(settings: Settings, request: TrainRequest, out: Console, err: Con
     report = _report(request, parent, head, fitted, sets)
     version = with_head(parent, settings.packs_dir, head, _training(request, file, report))
     report |= {"version": version.version, "seconds": round(time.monotonic() - started, 2)}
-    _finish(settings, request, parent, version, report, out, as_json=as_json)
+    _finish(settings, request, parent, version, report, out, err, as_json=as_json)
 
 
 def _known(name: str, parent: Pack) -> HeadCard | None:
@@ -181,6 +181,7 @@ def _finish(
     version: Pack,
     report: dict[str, Any],
     out: Console,
+    err: Console,
     *,
     as_json: bool,
 ) -> None:
