@@ -190,6 +190,7 @@ def test_every_materialized_view_fills_every_column_of_its_target(store: tuple[C
         "sentiment_hourly",
         "aspects_daily",
         "judgements_daily",
+        "audit",
     }
 
     def plain(table: str) -> dict[str, str]:
