@@ -216,10 +216,10 @@ def test_a_second_run_changes_nothing(settings: Settings, rows: Rows) -> None:
 
 
 def test_no_byte_is_left_in_the_data_directory_and_aggregates_equal_a_recount(tmp_path: Path) -> None:
-    words = {1: "I love the quokkaphone battery", 6: "I hate the zanzibarine price"}
+    words = {1: "I love the quokkaphone battery", 6: "I hate the Vexujomtkq price"}
     values = VALUES | {number: theirs(number, text) for number, text in words.items()}
     values[4] = json.dumps(json.loads(theirs(4)) | {"id": "xq7vkz-wjh9p"}).encode()
-    needles = [HASH, "quokkaphone", "zanzibarine", "xq7vkz-wjh9p"]  # LZ4 keeps what is new in a block as it is
+    needles = [HASH, "quokkaphone", "Vexujomtkq", "xq7vkz-wjh9p"]  # LZ4 keeps what is new in a block as it is
     with embedded_clickhouse(tmp_path) as server:
         settings = Settings(clickhouse=ClickHouseSettings(port=server.port))
         migrate(settings)
