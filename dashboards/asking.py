@@ -3,14 +3,15 @@
 The model that answers is given to the dashboard by whoever starts it; it knows ClickHouse only by the reader it is handed.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import anyio
 from pydantic import Field
 
-from dashboards.clickhouse import LimitedReader
+from dashboards.clickhouse import Busy, LimitedReader
 from dashboards.models import ApiModel
 from dashboards.parameters import Asked, Day, Phrase, Word
 from schemas.insights import SentimentLabel
@@ -18,6 +19,8 @@ from workers.errors import UsageError, VoxpopError
 from workers.store.connect import StoreRefused, StoreUnavailable
 from workers.store.nearest import Among, NearestTexts
 from workers.store.query import Reader
+
+WAIT_S = 20.0  # for the questions before: some seconds each
 
 Ask = Callable[[str, Among, NearestTexts], dict[str, Any]]  # the fields of a `QuestionAnswer`
 
@@ -85,7 +88,7 @@ class Asking:
         self._turn = anyio.Lock()
 
     async def answer(self, asked: AskedQuestion) -> QuestionAnswer:
-        """Raises `WrongQuestion`, `CannotAnswer`, `StoreUnavailable` or `StoreRefused`."""
+        """Raises `WrongQuestion`, `CannotAnswer`, `StoreUnavailable` (`Busy` among them) or `StoreRefused`."""
         ask = self._ask
         if ask is None:
             raise CannotAnswer("this dashboard was started without a model; start it with: voxpop dashboard")
@@ -94,7 +97,7 @@ class Asking:
             return ask(asked.q, asked.among(), NearestTexts(reader, limits))
 
         try:
-            async with self._turn:
+            async with self._its_turn():
                 return QuestionAnswer.model_validate(await self._reader.run(work))
         except UsageError as error:
             raise WrongQuestion(str(error)) from error
@@ -102,3 +105,15 @@ class Asking:
             raise
         except VoxpopError as error:
             raise CannotAnswer(str(error)) from error
+
+    @asynccontextmanager
+    async def _its_turn(self) -> AsyncIterator[None]:
+        try:
+            with anyio.fail_after(WAIT_S):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise Busy("other questions are being answered; ask again in some seconds") from None
+        try:
+            yield
+        finally:
+            self._turn.release()

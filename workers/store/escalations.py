@@ -107,31 +107,28 @@ class Call(NamedTuple):
     outcome: str
 
 
-_TYPES: Final = dict(
-    zip(
-        Call._fields,
-        (
-            *(
-                "String",
-                "UInt8",
-                TIME,
-                WORD,
-                "String",
-                "String",
-                WORD,
-                WORD,
-                WORD,
-                WORD,
-                WORD,
-                "UInt8",
-                "UInt32",
-                "UInt32",
-            ),
-            *("Float64", "UInt32", WORD, WORD, "Float32", WORD),
-        ),
-        strict=True,
-    )
-)
+_TYPES: Final = {
+    "call": "String",
+    "revision": "UInt8",
+    "asked_at": TIME,
+    "source": WORD,
+    "event_id": "String",
+    "content_hash": "String",
+    "product": WORD,
+    "pack": WORD,
+    "pack_version": WORD,
+    "model": WORD,
+    "reason": WORD,
+    "calls": "UInt8",
+    "prompt_tokens": "UInt32",
+    "answer_tokens": "UInt32",
+    "cost": "Float64",
+    "latency_ms": "UInt32",
+    "old_label": WORD,
+    "answer": WORD,
+    "confidence": "Float32",
+    "outcome": WORD,
+}
 
 
 class Spent(NamedTuple):
@@ -185,8 +182,8 @@ class EscalationStore:
             self._client.insert(
                 "escalations",
                 [list(call) for call in calls],
-                column_names=list(_TYPES),
-                column_type_names=list(_TYPES.values()),
+                column_names=list(Call._fields),
+                column_type_names=[_TYPES[name] for name in Call._fields],
                 settings={"async_insert": 0},
             )
         except ClickHouseError as error:

@@ -12,10 +12,8 @@ from typing import Any, Final, NamedTuple
 
 from workers.store.query import Reader
 
-BY_TOPIC, BY_WORDS = (
-    3.5,
-    4.5,
-)  # what a cosine, and the share of the question's words, is worth: see tests/questions.yaml
+# What a cosine, and the share of the question's words, is worth: fitted on the pairs of tests/questions.yaml.
+BY_TOPIC, BY_WORDS = 3.5, 4.5
 _SEEN: Final = "concat(title, '\\n', text)"
 _SIMILARITY: Final = "dotProduct(topic_vector, {asked:Array(Float32)}) / 127"
 _FOUND: Final = (
