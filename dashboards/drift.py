@@ -1,4 +1,7 @@
-"""Whether what the model says has shifted: the population stability index of a week against the four weeks before it."""
+"""Whether what the model says has shifted: a week against the four weeks before it.
+
+Predictions by the population stability index; what texts are about by how far the mean topic vector has moved.
+"""
 
 import math
 from collections import Counter
@@ -10,16 +13,18 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dashboards.models import ApiModel
+from dashboards.topic_moves import REFERENCE_DAYS, WEEK_DAYS, Move, TopicMoves
 
-WEEK_DAYS, REFERENCE_DAYS = 7, 28
 MAX_NOISE = 0.05  # of the index, expected by chance alone: beyond it there are too few texts to read anything into it
 RARE = 0.01  # of the reference: languages below it count as one
 LOWEST_BAND = 5  # below one half the bands of confidence count as one
 SENTIMENTS = ("negative", "neutral", "positive")
 
-What = Literal["sentiment", "language", "confidence"]
-WHAT: tuple[What, ...] = ("sentiment", "language", "confidence")
-Shares = Mapping[What, Counter[str]]
+Predicted = Literal["sentiment", "language", "confidence"]
+What = Literal["sentiment", "language", "confidence", "topics"]
+PREDICTED: tuple[Predicted, ...] = ("sentiment", "language", "confidence")
+WHAT: tuple[What, ...] = (*PREDICTED, "topics")
+Shares = Mapping[Predicted, Counter[str]]
 
 
 class Reading(StrEnum):
@@ -40,7 +45,8 @@ class Part(ApiModel):
 
 
 class Shift(ApiModel):
-    """One of the predictions, over a week and the reference before it. `index` is null with too few texts."""
+    """One of the predictions, or the topics, over a week and the reference before it. `index` is null with too few texts;
+    topics have no parts."""
 
     what: What
     index: float | None
@@ -57,6 +63,7 @@ class DriftDay(ApiModel):
     sentiment: float | None
     language: float | None
     confidence: float | None
+    topics: float | None
 
 
 class Drift(ApiModel):
@@ -88,21 +95,25 @@ def reading(index: float | None) -> Reading:
     return Reading.MOVING if index <= 0.25 else Reading.SHIFTED
 
 
-def drift(found: Iterable[Sequence[Any]], last: date, days: int) -> Drift:
-    """Of rows (day, language, band, negative, neutral, positive): the last `days` days, and the latest in full."""
+def drift(found: Iterable[Sequence[Any]], topics: Iterable[Sequence[Any]], last: date, days: int) -> Drift:
+    """Of rows (day, language, band, negative, neutral, positive) and of rows (day, pack, texts, sum of their topic vectors):
+    the last `days` days, and the latest in full."""
     by_day: dict[date, Shares] = {}
     for day, language, band, *mix in found:
-        counts = by_day.setdefault(day, {what: Counter() for what in WHAT})
+        counts = by_day.setdefault(day, {what: Counter() for what in PREDICTED})
         counts["sentiment"].update(dict(zip(SENTIMENTS, mix, strict=True)))
         counts["language"][language] += sum(mix)
         counts["confidence"][f"{band / 10 if band >= LOWEST_BAND else 0.0}"] += sum(mix)
+    moves = TopicMoves(topics)
     series = []
     for ago in reversed(range(days)):
-        now, reference = _sides(by_day, last - timedelta(days=ago))
-        index = {what: _rounded(psi(reference[what], now[what])) for what in WHAT}
-        series.append(DriftDay(day=last - timedelta(days=ago), **index))
+        day = last - timedelta(days=ago)
+        now, reference = _sides(by_day, day)
+        index = {what: _rounded(psi(reference[what], now[what])) for what in PREDICTED}
+        series.append(DriftDay(day=day, **index, topics=_rounded(moves.of_week(day).distance)))
     now, reference = _sides(by_day, last)
-    return Drift(latest=[_shift(what, now[what], reference[what]) for what in WHAT], days=series)
+    shifts = [_shift(what, now[what], reference[what]) for what in PREDICTED]
+    return Drift(latest=[*shifts, _moved(moves.of_week(last))], days=series)
 
 
 def _sides(by_day: Mapping[date, Shares], end: date) -> tuple[Shares, Shares]:
@@ -119,7 +130,7 @@ def _sides(by_day: Mapping[date, Shares], end: date) -> tuple[Shares, Shares]:
 
 def _summed(by_day: Mapping[date, Shares], end: date, days: int) -> Shares:
     """Of the `days` days that end on `end`."""
-    sums: dict[What, Counter[str]] = {what: Counter() for what in WHAT}
+    sums: dict[Predicted, Counter[str]] = {what: Counter() for what in PREDICTED}
     for ago in range(days):
         for what, counts in by_day.get(end - timedelta(days=ago), {}).items():
             sums[what].update(counts)
@@ -131,7 +142,7 @@ def _join(languages: Counter[str], kept: set[str]) -> None:
         languages["other"] += languages.pop(name)
 
 
-def _shift(what: What, now: Counter[str], reference: Counter[str]) -> Shift:
+def _shift(what: Predicted, now: Counter[str], reference: Counter[str]) -> Shift:
     index = psi(reference, now)
     n, m = now.total(), reference.total()
     return Shift(
@@ -148,6 +159,17 @@ def _shift(what: What, now: Counter[str], reference: Counter[str]) -> Shift:
             )
             for name in sorted(reference | now)
         ],
+    )
+
+
+def _moved(move: Move) -> Shift:
+    return Shift(
+        what="topics",
+        index=_rounded(move.distance),
+        reading=reading(move.distance),
+        texts=move.texts,
+        reference_texts=move.reference_texts,
+        parts=[],
     )
 
 

@@ -12,7 +12,7 @@ from dashboards.cache import Answer, AnswerCache
 from dashboards.clickhouse import LimitedReader
 from dashboards.comparison import compared
 from dashboards.digests import AskedDigests, AskedSources, Digests, digest
-from dashboards.drift import REFERENCE_DAYS, WEEK_DAYS, Drift, drift
+from dashboards.drift import Drift, drift
 from dashboards.emerging import emerging
 from dashboards.export import as_csv
 from dashboards.feedback import AskedCorrection, AskedReview, Corrected, Feedback, ToReview
@@ -27,6 +27,7 @@ from dashboards.parameters import (
     TextFilter,
     Window,
 )
+from dashboards.topic_moves import REFERENCE_DAYS, WEEK_DAYS
 from dashboards.worker_metrics import read_workers
 from schemas.taxonomy import Taxonomy
 from workers.errors import VoxpopError
@@ -299,7 +300,9 @@ class Figures:
 
     async def _drift(self) -> Drift:
         window = await self.window(AskedWindow(days=HEALTH_DAYS + WEEK_DAYS + REFERENCE_DAYS))
-        return drift(await self.reader.rows(quality_statements.judgements(window)), window.last, HEALTH_DAYS)
+        judgements = await self.reader.rows(quality_statements.judgements(window))
+        topics = await self.reader.rows(quality_statements.topics(window))
+        return drift(judgements, topics, window.last, HEALTH_DAYS)
 
     async def _to_review(self, asked: AskedReview) -> ToReview:
         window = await self.window(asked, asked.product)

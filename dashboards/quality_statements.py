@@ -74,6 +74,15 @@ def judgements(window: Window) -> Statement:
     return Statement(sql, _in(window))
 
 
+def topics(window: Window) -> Statement:
+    """A row per day and pack: (day, pack, texts, sum of their topic vectors as stored)."""
+    sql = (
+        "SELECT day, pack, sum(t.texts), sumForEachMerge(t.vectors) FROM topics_daily AS t"  # noqa: S608
+        f" WHERE {_DAYS} GROUP BY day, pack ORDER BY day, pack"
+    )
+    return Statement(sql, _in(window))
+
+
 def to_review(window: Window, product: str | None, limit: int) -> Statement:
     """Rows of TEXT_COLUMNS: the texts that the model was least sure of and that nobody has looked at yet."""
     sql = (

@@ -241,6 +241,7 @@ def drift(days: Sequence[DriftDay], locale: Locale) -> Options:
         ("var(--accent)", "solid", "circle"),
         ("var(--negative)", "dashed", "diamond"),
         ("var(--positive)", "dotted", "rect"),
+        ("var(--ink)", [8, 3, 2, 3], "triangle"),
     )
     read_from = ((0.1, "drift.reading.moving"), (0.25, "drift.reading.shifted"))
     bounds = {

@@ -31,6 +31,7 @@ FIGURES = {
     "packs": quality_statements.packs(WINDOW),
     "certainty": quality_statements.certainty(WINDOW),
     "drift": quality_statements.judgements(WINDOW),
+    "drift of topics": quality_statements.topics(WINDOW),
     "latest": quality_statements.latest(),
     "throughput": quality_statements.throughput(60),
     "dead letters": quality_statements.dead_letter_reasons(),
@@ -88,7 +89,16 @@ def test_the_window_s_figures_leave_other_months_alone(client: Client) -> None:
         " toDateTime64('2026-01-15 00:00:00', 3, 'UTC') + toIntervalMonth(number), now64(3) FROM numbers(12)",
         settings={"max_partitions_per_insert_block": 0},
     )
-    for name in ("totals", "days", "days of a product", "aspects of products", "certainty", "packs", "drift"):
+    for name in (
+        "totals",
+        "days",
+        "days of a product",
+        "aspects of products",
+        "certainty",
+        "packs",
+        "drift",
+        "drift of topics",
+    ):
         statement = FIGURES[name]
         bound = {key: value for key, value in statement.parameters.items() if value is not None}
         plan = client.query(f"EXPLAIN indexes = 1 {statement.sql}", parameters=bound).result_rows

@@ -22,7 +22,7 @@ JOINED = {
     "alerts.kind.": ("negative_share", "volume", "urgency", "new_aspect", "silence", "campaign"),
     "alerts.status.": ("open", "closed"),
     "alerts.severity.": ("medium", "high"),
-    "drift.": ("sentiment", "language", "confidence"),
+    "drift.": ("sentiment", "language", "confidence", "topics"),
     "drift.reading.": ("steady", "moving", "shifted", "too_few"),
     "filter.": ("product", "source", "language", "sentiment", "aspect", "intent", "min_confidence"),
 }

@@ -1,9 +1,10 @@
-"""What tables say of an event besides its row: keys, retractions, claims, feedback, quotations, digests.
+"""What tables say of an event besides its row: keys, retractions, claims, feedback, quotations, digests, sums of topics.
 
 Removing it again changes nothing. All by patch parts: a mutation's file would keep the ids.
 """
 
 from collections.abc import Collection
+from datetime import UTC
 from typing import Any, Final
 
 from workers.store.erased_row import ErasedRow
@@ -15,6 +16,13 @@ _CITING = "hasAny(arrayFlatten(citations), {ids:Array(String)})"
 _QUOTED = "tuple(s, e) IN {keys:Array(Tuple(String, String))}"
 _QUOTING = f"arrayExists((s, e) -> {_QUOTED}, sources, event_ids)"
 _ROWS: Final = ("insights", "aspect_mentions", "pages")  # which pages write, in their order
+# Sums of days that lost texts are made anew; a mutation's file names the days alone.
+_FORGET_DAYS: Final = "ALTER TABLE topics_daily DELETE WHERE day IN {days:Array(Date)}"
+_COUNT_DAYS: Final = (
+    "INSERT INTO topics_daily SELECT toDate(event_time) AS day, pack, count() AS texts,"
+    " sumForEachState(arrayMap(x -> toInt64(x), topic_vector)) AS vectors FROM insights"
+    " WHERE notEmpty(topic_vector) AND toDate(event_time) IN {days:Array(Date)} GROUP BY day, pack"
+)
 CONDITIONS: Final = {"digests": _CITING, "alerts": _QUOTING}  # of tables that name events in arrays
 
 
@@ -72,6 +80,9 @@ class Traces:
         self._writer.delete("DELETE FROM claims WHERE page = {page:String} AND event_id != ''", {"page": page})
         own = "DELETE FROM retractions WHERE event_id = {page:String} AND reason = {erased:String}"
         self._writer.delete(own, {"page": page, "erased": ERASED})
+        days = {"days": sorted({row.event_time.astimezone(UTC).date() for row in rows})}
+        self._writer.command(_FORGET_DAYS, days, {"mutations_sync": 2})
+        self._writer.command(_COUNT_DAYS, days, {"insert_deduplicate": 0})
         for some in batched(rows, 200):
             moments = [(row.product, round(row.event_time.timestamp())) for row in some]
             within = (
