@@ -54,8 +54,8 @@ def client(migrated: Settings) -> Iterator[Client]:
         moment = "toDateTime64('2026-11-12 10:00:00', 3, 'UTC')"
         columns = "product, source, event_id, event_time, ingested_at, `aspects.aspect`, `aspects.sentiment`,"
         opened.command(
-            f"INSERT INTO insights ({columns} `aspects.confidence`, `aspects.start`, `aspects.end`)"
-            f" VALUES ('x', 'x', '1', {moment}, now64(3), ['x'], ['negative'], [0.9], [0], [1])"
+            f"INSERT INTO insights ({columns} `aspects.confidence`, `aspects.start`, `aspects.end`, topic_vector)"
+            f" VALUES ('x', 'x', '1', {moment}, now64(3), ['x'], ['negative'], [0.9], [0], [1], [127])"
         )
         opened.command("INSERT INTO dead_letters (topic, failed_at) VALUES ('x', now64(3))")
         opened.command("INSERT INTO digests (product, window_start, window_end) VALUES ('x', now(), now())")
@@ -85,8 +85,8 @@ def test_texts_are_read_where_they_lie(client: Client, name: str) -> None:
 def test_the_window_s_figures_leave_other_months_alone(client: Client) -> None:
     """Tables are cut by month: two of the year's are read at most, whatever else there is."""
     client.command(
-        "INSERT INTO insights (product, event_id, event_time, ingested_at) SELECT 'x', toString(number),"
-        " toDateTime64('2026-01-15 00:00:00', 3, 'UTC') + toIntervalMonth(number), now64(3) FROM numbers(12)",
+        "INSERT INTO insights (product, event_id, event_time, ingested_at, topic_vector) SELECT 'x', toString(number),"
+        " toDateTime64('2026-01-15 00:00:00', 3, 'UTC') + toIntervalMonth(number), now64(3), [127] FROM numbers(12)",
         settings={"max_partitions_per_insert_block": 0},
     )
     for name in (
