@@ -58,6 +58,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.02
+JUDGED_AT_ONCE = 1_024  # texts: more fill the model's batches no better, and a worker that is told to stop waits for them
 CHOSEN_S = 0.02  # between two looks at a page that is being chosen
 RENEWED_AT = 1 / 3  # of a lease's time: two renewals may fail before it ends
 POSITION_HEADER = "voxpop-position"  # of an insight in its topic: a reader that has seen it has seen the insight
@@ -65,7 +66,7 @@ STUCK_AFTER_S = 60.0  # the Kafka thread comes round many times a second; when i
 
 
 class Stopped(Exception):
-    """The worker was told to stop while a block waited for ClickHouse or the broker. Its new owner repeats the block."""
+    """The worker was told to stop before a block was done. Its new owner repeats the block."""
 
 
 class LeaseLost(Exception):
@@ -172,9 +173,13 @@ class BlockProcessor:
     def _judge_events(self, results: Sequence[BlockResult]) -> None:
         """All of them at once: the more texts, the better they fill the model's batches."""
         unknown = [(r, m.offset, event) for r in results for m, event in r.events if m.offset not in r.analyses]
-        analyses = self._judge.judge_events([event for _, _, event in unknown])
-        for (result, offset, _), analysis in zip(unknown, analyses, strict=True):
-            result.analyses[offset] = analysis
+        for first in range(0, len(unknown), JUDGED_AT_ONCE):
+            if self.stopping.is_set():
+                raise Stopped
+            some = unknown[first : first + JUDGED_AT_ONCE]
+            analyses = self._judge.judge_events([event for _, _, event in some])
+            for (result, offset, _), analysis in zip(some, analyses, strict=True):
+                result.analyses[offset] = analysis
 
     def _make_insights(self, results: Sequence[BlockResult]) -> None:
         now = datetime.now(UTC)

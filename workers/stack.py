@@ -28,7 +28,7 @@ from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce
 from workers.stream.topics import ensure_topics
 
 PROGRESS_S = 0.25
-UNSEEN_S = 0.05  # between two looks at the lag when nobody is shown anything
+UNSEEN_S = 0.1  # between two looks at the lag when nobody is shown anything
 
 
 @dataclass(frozen=True, slots=True)
