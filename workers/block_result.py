@@ -15,7 +15,8 @@ from workers.stream.blocks import Block, Message
 class BlockResult:
     """A block sorted into what it holds.
 
-    `events`, `superseded`, `letters`, `resends` and `erased` together are the block's messages; `events` become `insights`.
+    `events`, `superseded`, `letters`, `resends` and `erased` together are the block's messages; `events` become `insights`
+    by their `analyses`, by offset, of which there may be more.
     `replaced` are the stored versions that the block's events are updates of, `inserted` the offsets known to be in,
     `retracted` the rows of its events, wherever they lie, whose figures have been taken off. `erased` counts what was turned
     away; `looked_at` is when that was looked for last, in seconds of the steady clock.
@@ -29,6 +30,7 @@ class BlockResult:
     erased: int = 0
     looked_at: float = 0.0
     letters: list[DeadLetter] = field(default_factory=list)
+    analyses: dict[int, Analysis | None] = field(default_factory=dict)
     insights: list[Insight] = field(default_factory=list)
     inserted: set[int] = field(default_factory=set)
     retracted: set[Position] = field(default_factory=set)

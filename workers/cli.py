@@ -489,6 +489,12 @@ def bench(
         int | None,
         typer.Option(min=1_000, max=100_000_000, help="Insights generated for the screens; a million if unset."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            help="Usual ratios, such as tests/benchmarks/usual.json: a worse one than its noise explains is exit 1."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure this machine: the engine, the pipeline, the protocol's cost. Ratios of what runs side by side, in turn.
@@ -502,7 +508,9 @@ def bench(
 
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
+    request = BenchRequest(parts or PARTS, quick, texts, rows)
+    if worse := show_bench(_settings(), request, out, err, against, as_json=as_json):
+        raise VoxpopError(f"slower than before: {', '.join(worse)} (see the last table)")
 
 
 @app.command()

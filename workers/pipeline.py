@@ -1,12 +1,14 @@
 """The whole way of a text, in one file: topic -> block -> events -> insights -> ClickHouse -> topics -> commit.
 
-Two threads. The *Kafka thread* (`Worker.run`) polls, so that heartbeats and rebalances go on whatever else happens, cuts
-blocks and settles them with the group coordinator. The *block thread* (`BlockProcessor.process`) turns declared blocks into
-rows. One batch of blocks is in hand at a time; what arrives meanwhile is buffered up to a limit, then its partition is
-paused. So memory is bounded, and a slow ClickHouse slows the intake.
+Three threads. The *Kafka thread* (`Worker.run`) polls, so that heartbeats and rebalances go on whatever else happens, cuts
+blocks and settles them with the group coordinator. The *judging thread* (`BlockProcessor.judge_ahead`) decodes the blocks
+that come next and has the models judge them, which asks nobody and writes nothing. The *block thread*
+(`BlockProcessor.process`) turns declared blocks into rows meanwhile. One batch of blocks is in hand at a time, and one is
+looked ahead at; what arrives meanwhile is buffered up to a limit, then its partition is paused. So memory is bounded, and a
+slow ClickHouse slows the intake.
 
-    poll ─> buffers ─> cut ─> settle: finish the last batch, declare this one ─> process:
-            decode -> sort out resends and updates -> analyze -> insert -> dead letters -> produce  (until acknowledged)
+    poll ─> buffers ─> cut ─> judge ahead: decode -> analyze ─> settle: finish the last batch, declare this one ─> process:
+            sort out resends and updates -> insert -> dead letters -> produce  (until acknowledged)
 
 Why a block is declared before it is inserted: `workers/stream/blocks.py`. How what was erased stays out: `workers/erase.py`.
 """
@@ -56,6 +58,9 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.02
+JUDGED_AT_ONCE = (
+    1_024  # texts: more fill the model's batches no better, and a worker that is told to stop waits for them
+)
 CHOSEN_S = 0.02  # between two looks at a page that is being chosen
 RENEWED_AT = 1 / 3  # of a lease's time: two renewals may fail before it ends
 POSITION_HEADER = "voxpop-position"  # of an insight in its topic: a reader that has seen it has seen the insight
@@ -63,7 +68,7 @@ STUCK_AFTER_S = 60.0  # the Kafka thread comes round many times a second; when i
 
 
 class Stopped(Exception):
-    """The worker was told to stop while a block waited for ClickHouse or the broker. Its new owner repeats the block."""
+    """The worker was told to stop before a block was done. Its new owner repeats the block."""
 
 
 class LeaseLost(Exception):
@@ -71,7 +76,7 @@ class LeaseLost(Exception):
 
 
 class BlockProcessor:
-    """Turns declared blocks into rows, dead letters and messages. Used by one thread at a time."""
+    """Turns declared blocks into rows, dead letters and messages. One thread at a time processes, another looks ahead."""
 
     def __init__(
         self,
@@ -92,19 +97,31 @@ class BlockProcessor:
         self._pages = Pages(reader, writer, clock, settings.clickhouse)
         self._turned_away = TurnedAway(Receipts(reader, salt), salt)
         self._bad_share = BadShare(settings.worker)
+        self._resent = False  # most of the last batch was: then the next is not judged before that is known of it, too
         self.stopping = threading.Event()
 
-    def process(self, blocks: Sequence[Block]) -> Sequence[Block]:
-        """Returns the blocks once ClickHouse and the broker have acknowledged everything in them.
+    def judge_ahead(self, blocks: Sequence[Block]) -> Sequence[BlockResult]:
+        """What blocks hold that may never be declared, and what the models say of it. Nothing is asked, nothing written."""
+        results = [self._decode(block) for block in blocks]
+        if not self._resent:
+            with metrics.STAGE_SECONDS.labels("analyze").time():
+                self._judge_events(results)
+        return results
+
+    def process(self, blocks: Sequence[Block], ahead: Sequence[BlockResult] = ()) -> Sequence[Block]:
+        """Returns the blocks once ClickHouse and the broker have acknowledged everything in them. `ahead` is what
+        `judge_ahead` has made of some of them.
 
         A block whose partition was lost meanwhile is left as it is. Raises `TooManyBad`, `StoreRefused` (no repetition
         would help) or `Stopped`; the blocks are then unfinished.
         """
-        results = [self._decode(block) for block in blocks]
+        known = {id(result.block): result for result in ahead}
+        results = [known.get(id(block)) or self._decode(block) for block in blocks]
         with metrics.STAGE_SECONDS.labels("resends").time():
             self._sort_out_known(results)
         with metrics.STAGE_SECONDS.labels("analyze").time():
-            self._analyze(results)
+            self._judge_events(results)
+            self._make_insights(results)
         failpoint("classified")
         for result in results:
             self._bad_share.note(result.block, [letter.position.offset for letter in result.letters])
@@ -142,9 +159,11 @@ class BlockProcessor:
         if not window_days:
             return
         keys = {key_of(event) for result in results for _, event in result.events}
+        events = sum(len(result.events) for result in results)
         self._note_retracted(results)
         stored = self._until_done("resends", lambda: self._reader.stored_versions(keys, window_days))
         sort_out(results, stored)
+        self._resent = 2 * sum(result.resends for result in results) > events
 
     def _note_retracted(self, results: Sequence[BlockResult]) -> None:
         """What has been taken off the aggregates already of the events of repeated blocks."""
@@ -153,12 +172,22 @@ class BlockProcessor:
                 keys = {key_of(event) for _, event in result.events}
                 result.retracted = self._until_done("resends", lambda keys=keys: self._reader.retracted(keys))  # type: ignore[misc]
 
-    def _analyze(self, results: Sequence[BlockResult]) -> None:
-        analyses = iter(self._judge.judge_events([event for result in results for _, event in result.events]))
+    def _judge_events(self, results: Sequence[BlockResult]) -> None:
+        """All of them at once: the more texts, the better they fill the model's batches."""
+        unknown = [(r, m.offset, event) for r in results for m, event in r.events if m.offset not in r.analyses]
+        for first in range(0, len(unknown), JUDGED_AT_ONCE):
+            if self.stopping.is_set():
+                raise Stopped
+            some = unknown[first : first + JUDGED_AT_ONCE]
+            analyses = self._judge.judge_events([event for _, _, event in some])
+            for (result, offset, _), analysis in zip(some, analyses, strict=True):
+                result.analyses[offset] = analysis
+
+    def _make_insights(self, results: Sequence[BlockResult]) -> None:
         now = datetime.now(UTC)
         for result in results:
             for message, event in result.events:
-                analysis = next(analyses)
+                analysis = result.analyses[message.offset]
                 if analysis is None:
                     sentence = "no model could judge this text; see the worker's log"
                     result.letters.append(dead_letter(result.block, message, Reason.ANALYSIS_FAILED, sentence))
@@ -370,6 +399,7 @@ class Worker:
         self._producer = producer
         self._stop = threading.Event()
         self._in_hand: Future[Sequence[Block]] | None = None
+        self._ahead: Future[Sequence[BlockResult]] | None = None
         self._declared: Sequence[Block] = ()
         self.last_tick = time.monotonic()
 
@@ -389,30 +419,40 @@ class Worker:
 
     def run(self) -> None:
         """Returns after `stop`. Raises what stopped it: `TooManyBad`, `StoreRefused`, or a fault of our own."""
-        with ThreadPoolExecutor(1, thread_name_prefix="blocks") as thread:
+        with ThreadPoolExecutor(1, "blocks") as blocks, ThreadPoolExecutor(1, "judging") as judging:
             try:
                 while not self._stop.is_set():
-                    self._tick(thread)
+                    self._tick(blocks, judging)
                 self._finish()
             finally:
                 self._processor.stopping.set()
                 self._consumer.close()
                 self._producer.close()
 
-    def _tick(self, thread: ThreadPoolExecutor) -> None:
+    def _tick(self, blocks: ThreadPoolExecutor, judging: ThreadPoolExecutor) -> None:
         self.last_tick = time.monotonic()
         self._consumer.poll(POLL_S)
         metrics.PARTITIONS.set(self._consumer.assigned)
         failpoint("polled")
+        self._look_ahead(judging)
         if self._in_hand is not None and not self._in_hand.done():
             self._renew()
             return
         done = self._in_hand.result() if self._in_hand else ()
         self._in_hand = None
-        self._declared = self._consumer.settle(done, self._consumer.cut())
+        ahead: Sequence[BlockResult] = ()
+        if self._ahead is not None and self._ahead.done():
+            ahead, self._ahead = self._ahead.result(), None
+        self._declared = self._consumer.settle(done, [result.block for result in ahead])
         if self._declared:
             failpoint("declared")
-            self._in_hand = thread.submit(self._processor.process, self._declared)
+            self._in_hand = blocks.submit(self._processor.process, self._declared, ahead)
+            self._look_ahead(judging)
+
+    def _look_ahead(self, judging: ThreadPoolExecutor) -> None:
+        """Has the blocks that come next judged, before they are declared: only when nothing else is ahead."""
+        if self._ahead is None and (cut := self._consumer.cut()):
+            self._ahead = judging.submit(self._processor.judge_ahead, cut)
 
     def _renew(self) -> None:
         self._consumer.renew(self._declared, older_than_s=self._settings.worker.lease_s * RENEWED_AT)

@@ -99,7 +99,7 @@ class ClickHouseSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    block_records: int = Field(default=256, ge=1, le=10_000, description="At most so many messages a block.")
+    block_records: int = Field(default=1_024, ge=1, le=10_000, description="At most so many messages a block.")
     block_bytes: int = Field(
         default=1_000_000, ge=1_024, description="A block is cut when its messages reach this size."
     )

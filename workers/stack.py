@@ -28,6 +28,7 @@ from workers.stream.produce import AcknowledgedProducer, Outgoing, Sent, produce
 from workers.stream.topics import ensure_topics
 
 PROGRESS_S = 0.25
+UNSEEN_S = 0.1  # between two looks at the lag when nobody is shown anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,11 @@ class Stack:
         """Returns when the newest windows have digests. Raises `VoxpopError`."""
         write_digests(self.settings, self.log_dir, self._check_workers)
 
-    def run_stream(self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None]) -> Summary:
-        """Produces the messages while the workers consume them; returns when every one is accounted for.
+    def run_stream(
+        self, messages: Iterable[Outgoing], on_progress: Callable[[Snapshot], None] | None = None
+    ) -> Summary:
+        """Produces the messages while the workers consume them; returns when every one is accounted for. Without
+        `on_progress` ClickHouse is asked nothing meanwhile: counting costs computing, too.
 
         It counts what the tables gain, so nothing else may be under way. Raises `VoxpopError` when a worker ends or the
         broker fails.
@@ -107,11 +111,17 @@ class Stack:
         try:
             while True:
                 self._check_workers()
-                snapshot = self._snapshot(feed, probe, started)
-                on_progress(snapshot)
-                if snapshot.finished:
+                fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final
+                lag = probe.behind(sent.ends)
+                elapsed_s = time.monotonic() - started
+                finished = fed and lag == 0
+                if finished or on_progress is not None:
+                    snapshot = self._snapshot(sent, lag, elapsed_s, finished=finished)
+                if on_progress is not None:
+                    on_progress(snapshot)
+                if finished:
                     break
-                time.sleep(PROGRESS_S)
+                time.sleep(PROGRESS_S if on_progress else UNSEEN_S)
         finally:
             feed.stop()
             probe.close()
@@ -128,16 +138,14 @@ class Stack:
                 self._check_workers()
             self.workers.remove(digests)
 
-    def _snapshot(self, feed: "_Feed", probe: LagProbe, started: float) -> Snapshot:
-        fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final
-        lag = probe.behind(sent.ends)
+    def _snapshot(self, sent: Sent, lag: int, elapsed_s: float, *, finished: bool) -> Snapshot:
         return Snapshot(
             produced=sent.acknowledged,
             insights=self.reader.count("insights") - self._before[0],
             dead_letters=self.reader.count("dead_letters") - self._before[1],
             lag=lag,
-            elapsed_s=time.monotonic() - started,
-            finished=fed and lag == 0,
+            elapsed_s=elapsed_s,
+            finished=finished,
         )
 
     def _alerts_opened(self) -> int | None:

@@ -65,7 +65,7 @@ def test_latency_and_the_whole_stack_are_measured() -> None:
     for share, seconds in latencies.items():
         assert seconds[0] >= 0
         assert seconds[0] <= document[f"latency_p50_s_at_{float(share) * 100:.0f}"] <= seconds[-1]
-    model = WorkerModel(document["latency_capacity_a_second"], 0.0, partitions=4, block_records=256, linger_s=0.2)
+    model = WorkerModel(document["latency_capacity_a_second"], 0.0, partitions=4, block_records=1_024, linger_s=0.2)
     simulated = fitted(model, 0.5, document["latency_p50_s_at_50"]).percentile(0.8, 50)
     assert simulated / 4 < document["latency_p50_s_at_80"] < 4 * simulated, "what a plan expects is what is measured"
     assert set(document["parts"]["scale"]["speeds"]) == {"1 workers", "2 workers"}

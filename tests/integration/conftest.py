@@ -84,7 +84,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, start_stack: StartStack) -> 
 def sample(stack: Stack) -> Stack:
     """The stack after the sample stream has run through it. What other tests send has the source "test"."""
     messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
-    summary = stack.run_stream(messages, lambda _: None)
+    summary = stack.run_stream(messages)
     assert (summary.produced, summary.insights) == (len(messages), len(gold_labels()))
     stack.write_digests()
     return stack

@@ -44,7 +44,7 @@ def own(tmp_path_factory: pytest.TempPathFactory, start_stack: StartStack) -> It
     """A stack of its own with the first forty texts of the sample stream."""
     texts = [Outgoing(m.topic, m.key, m.value) for m in sample_messages() if m.expected_reason is None][:40]
     with start_stack(tmp_path_factory.mktemp("stack"), 1) as stack:
-        stack.run_stream(texts, lambda _: None)
+        stack.run_stream(texts)
         yield stack
 
 

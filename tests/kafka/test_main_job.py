@@ -28,7 +28,7 @@ def stack(kafka: ApacheKafka, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_the_sample_stream_comes_out_whole(stack: Stack) -> None:
     messages = [Outgoing(message.topic, message.key, message.value) for message in sample_messages()]
     malformed = sum(message.expected_reason is not None for message in sample_messages())
-    summary = stack.run_stream(messages, lambda _: None)
+    summary = stack.run_stream(messages)
     assert (len(gold_labels()), malformed) == (464, 24)
     assert (summary.produced, summary.insights, summary.dead_letters) == (len(messages), 464, 24)
     assert stack.reader.select("SELECT sum(volume) FROM v_product_daily").result_rows == [(464,)]

@@ -39,4 +39,6 @@ def stems(texts: Iterable[str]) -> frozenset[str]:
 
 
 def _without_accents(word: str) -> str:
+    if word.isascii():
+        return word
     return "".join(letter for letter in unicodedata.normalize("NFD", word) if not unicodedata.combining(letter))

@@ -17,16 +17,20 @@ from workers.slm.heads import Heads
 
 
 class AspectFinder(Protocol):
-    """Finds aspects in one encoder pass: `read` runs beside it, in its threads; `mentions` makes words of what was read."""
+    """Finds aspects in one encoder pass: `read_all` runs beside it, in its threads; `mentions` makes words of it."""
 
     def learn(self, names: Sequence[str]) -> None:
-        """Embed names that will be asked for and are not known yet. Before `read`, and not in the encoder's threads."""
+        """Embed names that will be asked for and are not known yet. Before `read_all`, and not in the encoder's threads."""
 
-    def read(
-        self, text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None
-    ) -> Any:
-        """What `mentions` needs of a text, as the encoder saw it, and its token states. `spans` are its clauses, in
-        characters of `text`; `names` are the aspects asked for, None for the taxonomy's."""
+    def read_all(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[TokenStates],
+        spans: Sequence[Sequence[tuple[int, int]]],
+        names: Sequence[str] | None,
+    ) -> Sequence[Any]:
+        """What `mentions` needs of each text, as the encoder saw it, and its token states. `spans` are its clauses, in
+        characters of the text; `names` are the aspects asked for, None for the taxonomy's."""
 
     def mentions(
         self, names: Sequence[str] | None, clauses: Sequence[Span], reading: Any, whole: NDArray[np.float32]

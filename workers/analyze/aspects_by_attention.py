@@ -14,7 +14,7 @@ from schemas.insights import AspectMention, Evidence, SentimentLabel
 from schemas.taxonomy import Taxonomy
 from workers.analyze.aspect_words import AspectWords
 from workers.analyze.sentences import Span
-from workers.slm.attention import AspectAttention, PresenceCard, Queries
+from workers.slm.attention import AspectAttention, PresenceCard, Queries, Reading
 from workers.slm.encoder import Encoder, TokenStates, normalised, pool_spans
 from workers.slm.topics import Topics
 
@@ -84,16 +84,49 @@ class AttentionFinder:
         self, text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], names: Sequence[str] | None
     ) -> Asked:
         """What the text and its token states answer to the names, or to all of the taxonomy's."""
+        return self.read_all([text], [tokens], [spans], names)[0]
+
+    def read_all(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[TokenStates],
+        spans: Sequence[Sequence[tuple[int, int]]],
+        names: Sequence[str] | None,
+    ) -> list[Asked]:
+        """`read` of several texts that are asked for the same names."""
         key = self.names if names is None else tuple(names)
         if not key:
-            return Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(spans),), (), (), ())))
+            return [
+                Asked(*(np.zeros((0, *rest), np.float32) for rest in ((), (3,), (len(k),), (), (), ()))) for k in spans
+            ]
         asked = self._asked[key]
-        reading = self._attention.ask(tokens.states, asked.queries)
+        readings = self._attention.ask_all([each.states for each in tokens], asked.queries)
+        topics = self._topics_of(tokens, spans)
+        return [self._asked_of(asked, *each) for each in zip(texts, tokens, spans, readings, topics, strict=True)]
+
+    def _topics_of(
+        self, tokens: Sequence[TokenStates], spans: Sequence[Sequence[tuple[int, int]]]
+    ) -> Sequence[Array | None]:
+        """The topics (k, d) of each text's spans; None where there is nothing to tell."""
+        if self._topics is None:
+            return [None] * len(tokens)
+        pooled = [pool_spans(each, some) for each, some in zip(tokens, spans, strict=True)]
+        topics = self._topics(np.concatenate(pooled))
+        ends = np.cumsum([len(some) for some in spans])
+        return [found if len(found) else None for found in np.split(topics, ends[:-1])]
+
+    def _asked_of(
+        self,
+        asked: _Names,
+        text: str,
+        tokens: TokenStates,
+        spans: Sequence[tuple[int, int]],
+        reading: Reading,
+        topics: Array | None,
+    ) -> Asked:
         on_clauses = _summed(reading.looked, tokens.offsets, spans)
         called = asked.words.called([text[start:end] for start, end in spans])
-        alike = np.zeros_like(called)
-        if self._topics is not None and spans:
-            alike = asked.topics @ self._topics(pool_spans(tokens, spans)).T
+        alike = np.zeros_like(called) if topics is None else asked.topics @ topics.T
         by_attention, by_topic, by_words, bias, _ = asked.presence
         likeness, named = (each.max(axis=1, initial=0) for each in (alike, called))
         logits = by_attention * reading.presence + by_topic * likeness + by_words * named + bias
@@ -159,10 +192,7 @@ def _summed(looked: Array, offsets: NDArray[np.int32], spans: Sequence[tuple[int
     """The attention (a, t) on the tokens of each span, (a, k). A token belongs to the span that it begins in."""
     if not spans:
         return np.zeros((len(looked), 0), np.float32)
-    starts = np.array([start for start, _ in spans])
     # A token may begin with the space before its word, so it is held by its last character.
-    owner = np.searchsorted(starts, offsets[:, 1] - 1, side="right") - 1
-    summed = np.zeros((len(looked), len(spans)), np.float32)
-    inside = np.flatnonzero(owner >= 0)
-    np.add.at(summed.T, owner[inside], looked[:, inside].T)
+    owner = np.searchsorted([start for start, _ in spans], offsets[:, 1] - 1, side="right") - 1
+    summed: Array = looked @ (owner[:, None] == np.arange(len(spans))).astype(np.float32)
     return summed

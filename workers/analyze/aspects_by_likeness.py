@@ -37,11 +37,15 @@ class LikenessFinder:
             if name not in self._described:
                 self._described[name] = self._embed([name.replace("_", " ")])
 
-    def read(
-        self, _text: str, tokens: TokenStates, spans: Sequence[tuple[int, int]], _names: Sequence[str] | None
-    ) -> Vectors:
-        """The clauses' embeddings (k, d)."""
-        return pool_spans(tokens, spans)
+    def read_all(
+        self,
+        _texts: Sequence[str],
+        tokens: Sequence[TokenStates],
+        spans: Sequence[Sequence[tuple[int, int]]],
+        _names: Sequence[str] | None,
+    ) -> list[Vectors]:
+        """Each text's clauses' embeddings (k, d)."""
+        return [pool_spans(each, some) for each, some in zip(tokens, spans, strict=True)]
 
     def mentions(
         self, names: Sequence[str] | None, clauses: Sequence[Span], vectors: Vectors, whole: Vectors

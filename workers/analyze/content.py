@@ -1,6 +1,7 @@
 """The words of a text that mean something, without their endings."""
 
 import re
+from functools import lru_cache
 
 from workers.analyze.opinion_words import FUNCTION_WORDS
 from workers.analyze.opinions import words_of
@@ -13,6 +14,7 @@ def content(text: str) -> list[str]:
     return [stem(word) for word in words_of(text) if len(word) > 2 and word not in FUNCTION_WORDS]
 
 
+@lru_cache(maxsize=1 << 15)
 def stem(word: str) -> str:
     """A word without the endings that number, gender and person give it."""
     if word.endswith("ies") and len(word) > 4:

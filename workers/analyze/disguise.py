@@ -4,9 +4,10 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from schemas.events import Event, Kind
-from workers.analyze.redact import Redactor, author_pseudonym, redact_identifier, redact_url
+from workers.analyze.redact import Redacted, Redactor, author_pseudonym, redact_identifier, redact_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,13 @@ def disguise(event: Event, redactor: Redactor, salt: bytes) -> SafeEvent:
         counts.update(redaction.kind for redaction in redacted.redactions)
         return redacted.text
 
-    product = clean(event.product)
+    named = _name(redactor, event.product)
+    counts.update(named.counts)
+    product = named.text
     return SafeEvent(
         event_id=redact_identifier(event.id),
         kind=event.kind,
-        source=redact_identifier(event.source),
+        source=_source(event.source),
         product=product,
         text=clean(event.text, product=product),
         title=clean(event.title, product=product),
@@ -63,3 +66,12 @@ def disguise(event: Event, redactor: Redactor, salt: bytes) -> SafeEvent:
         event_time=event.created_at,
         redactions=dict(counts),
     )
+
+
+# Thousands of events name the same products and sources: what those come to is remembered.
+_source = lru_cache(maxsize=1024)(redact_identifier)
+
+
+@lru_cache(maxsize=4096)
+def _name(redactor: Redactor, product: str) -> Redacted:
+    return redactor.redact(product)

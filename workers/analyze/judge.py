@@ -127,13 +127,14 @@ class Judge:
         for names in {request.aspects for request in requests if request.aspects}:
             self._aspects.learn(names)
 
-        def look(index: int, tokens: TokenStates) -> _Seen:
-            request = requests[index]
-            own, longer = (_shifted(spans[index], request.offset) for spans in (clauses, sentences))
-            reading = self._aspects.read(request.seen, tokens, own, request.aspects)
-            return _Seen(tokens.pooled, pool_spans(tokens, longer), reading)
+        def look(indices: Sequence[int], tokens: Sequence[TokenStates]) -> list[_Seen]:
+            readings = self._read([requests[i] for i in indices], tokens, [clauses[i] for i in indices])
+            return [
+                _Seen(each.pooled, pool_spans(each, _shifted(sentences[i], requests[i].offset)), reading)
+                for i, each, reading in zip(indices, tokens, readings, strict=True)
+            ]
 
-        seen = self._encoder.reduce([request.seen for request in requests], look)
+        seen = self._encoder.reduce_batches([request.seen for request in requests], look)
         pooled = normalised(np.stack([each.pooled for each in seen]))
         heads, vectors = self._heads.predict(pooled), self._topic_vectors(pooled)
         return [
@@ -142,6 +143,19 @@ class Judge:
             )
             for i, request in enumerate(requests)
         ]
+
+    def _read(
+        self, requests: Sequence[Request], tokens: Sequence[TokenStates], clauses: Sequence[Sequence[Span]]
+    ) -> list[Any]:
+        """What each request's aspects read in its token states; those that ask for the same ones together."""
+        readings: list[Any] = [None] * len(requests)
+        for names in {request.aspects for request in requests}:
+            some = [i for i, request in enumerate(requests) if request.aspects == names]
+            texts, states = [requests[i].seen for i in some], [tokens[i] for i in some]
+            spans = [_shifted(clauses[i], requests[i].offset) for i in some]
+            for i, reading in zip(some, self._aspects.read_all(texts, states, spans, names), strict=True):
+                readings[i] = reading
+        return readings
 
     def _topic_vectors(self, pooled: NDArray[np.float32]) -> list[tuple[int, ...]]:
         """Of L2-normalised embeddings (n, d) the topics as they are stored; empty ones when the pack was not taught any."""

@@ -25,8 +25,8 @@ _SURE: Final = 0.3
 # A language outside HOME needs this probability among all 118, over at least this many characters of words.
 _FOREIGN_SURE: Final = 0.9
 _FOREIGN_CHARS: Final = 25
-# Enough to decide, and it bounds the cost of a 20,000 character review.
-_MAX_CHARS: Final = 2000
+# Enough to decide, and it bounds the cost of a long review: the time goes with the characters looked at.
+_MAX_CHARS: Final = 300
 
 # Words that tell these languages apart in short texts: function words, and how people say good and bad. A word of two
 # languages stands in both lists and then favours neither of the two.

@@ -76,7 +76,7 @@ def measure_latency(
 
 def _at_once(stack: Stack, texts: Sequence[str], source: str) -> float:
     watch = Stopwatch()
-    summary = stack.run_stream(events_of(texts, stack.settings.kafka.topics[0], source), lambda _: None)
+    summary = stack.run_stream(events_of(texts, stack.settings.kafka.topics[0], source))
     if summary.insights != len(texts):
         raise VoxpopError(f"{summary.insights} of {len(texts)} events are stored: this run measured nothing")
     return watch.speed(len(texts)).a_second

@@ -55,7 +55,7 @@ FULL, QUICK = (
     Size(
         texts=256,
         engine_texts=64,
-        messages=1_500,
+        messages=8_000,
         rounds=2,
         own=256,
         rows=20_000,

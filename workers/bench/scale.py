@@ -95,7 +95,7 @@ def _run(settings: Settings, texts: Sequence[str], workers: int, directory: Path
 
 
 def _pass(stack: Stack, texts: Sequence[str], source: str) -> None:
-    summary = stack.run_stream(events_of(texts, stack.settings.kafka.topics[0], source), lambda _: None)
+    summary = stack.run_stream(events_of(texts, stack.settings.kafka.topics[0], source))
     if summary.insights != len(texts):
         raise VoxpopError(f"{summary.insights} of {len(texts)} events are stored: this run measured nothing")
 

@@ -64,7 +64,7 @@ def measure_pipeline(
 def _stream_speed(stack: Stack, texts: Sequence[str], topic: str, source: str) -> Speed:
     messages = events_of(texts, topic, source)
     watch = Stopwatch()
-    summary = stack.run_stream(messages, lambda _: None)
+    summary = stack.run_stream(messages)
     if summary.insights != len(texts):
         raise VoxpopError(f"{summary.insights} of {len(texts)} events are stored: this run measured nothing")
     return watch.speed(len(texts))

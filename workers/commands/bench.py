@@ -15,12 +15,17 @@ from rich.console import Console
 from workers.bench.machine import machine
 from workers.bench.rounds import Measured
 from workers.bench.run import BenchRequest, run_bench
+from workers.bench.usual import compared, read_usual
 from workers.settings import Settings
 from workers.slm.durable import replace_text
 
 
-def show_bench(settings: Settings, request: BenchRequest, out: Console, err: Console, *, as_json: bool) -> None:
-    """Tables on standard output; with `as_json` the last line is the document. Raises what `run_bench` does."""
+def show_bench(
+    settings: Settings, request: BenchRequest, out: Console, err: Console, against: Path | None = None, *, as_json: bool
+) -> list[str]:
+    """Tables on standard output; with `as_json` the last line is the document. The ratios that are worse than usual by the
+    file `against`, if there is one. Raises what `run_bench` does."""
+    usual = read_usual(against) if against else {}
     logging.getLogger().setLevel(logging.WARNING)  # a line a block would be measured along
     runs = settings.state_dir / "runs"
     runs.mkdir(parents=True, exist_ok=True)
@@ -39,9 +44,14 @@ def show_bench(settings: Settings, request: BenchRequest, out: Console, err: Con
     if not request.quick:
         remember(settings, document)
     out.file.write("\n".join(_page(measured, document["machine"])) + "\n")
+    worse: list[str] = []
+    if usual:
+        table, worse = compared(usual, document)
+        out.file.write(f"\n### against what is usual\n\n{table}\n")
     if as_json:
         out.file.write(json.dumps(document) + "\n")
     out.file.flush()
+    return worse
 
 
 def remembered(settings: Settings) -> Path:

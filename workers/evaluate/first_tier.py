@@ -83,11 +83,12 @@ def judged(pack: Pack, texts: Sequence[str], replicas: int | None) -> Judged:
         finder = aspect_finder(load_taxonomy(), encoder, heads, pack.name)
         clauses = [split_clauses(text) for text in texts]
 
-        def look(i: int, tokens: TokenStates) -> tuple[Array, object]:
-            spans = [(span.start, span.end) for span in clauses[i]]
-            return tokens.pooled, finder.read(texts[i], tokens, spans, None)
+        def look(indices: Sequence[int], tokens: Sequence[TokenStates]) -> list[tuple[Array, object]]:
+            spans = [[(span.start, span.end) for span in clauses[i]] for i in indices]
+            readings = finder.read_all([texts[i] for i in indices], tokens, spans, None)
+            return [(each.pooled, reading) for each, reading in zip(tokens, readings, strict=True)]
 
-        seen = encoder.reduce(texts, look)
+        seen = encoder.reduce_batches(texts, look)
     pooled = normalised(np.stack([vector for vector, _ in seen]))
     sentiment = heads.probabilities("sentiment", pooled)
     found = [finder.mentions(None, clauses[i], reading, sentiment[i]) for i, (_, reading) in enumerate(seen)]

@@ -2,11 +2,11 @@
 
 The description is embedded by the same encoder; its projection is the query of a small multi-head attention over the
 tokens, beside a learned key of no content that takes the weight when a text does not speak of it. Keys are never
-computed: a query's product with the key matrix is taken once, so a text costs two thin matrix products.
+computed: a query's product with the key matrix is taken once, and so is what the hidden layer makes of the query.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -55,13 +55,14 @@ class AttentionCard(BaseModel):
 
 
 class Queries(NamedTuple):
-    """What some aspects (a,) ask, ready to be held against any text: `projected` (a, heads * size), `of_states`
-    (d, a * heads) and `offset` (a * heads,) give the scores of token states, `nothing` (a, heads) that of no content."""
+    """What some aspects (a,) ask, ready to be held against any text. `of_tokens` (d, heads * a + width) turns token states
+    into scores, head by head, and values; `offset` (heads * a,) is added to the scores, `nothing` (heads * a,) is that of no
+    content, `known` (a, inner) what the hidden layer knows of an aspect before it has seen a text."""
 
-    projected: Array
-    of_states: Array
+    of_tokens: Array
     offset: Array
     nothing: Array
+    known: Array
 
 
 class Reading(NamedTuple):
@@ -93,36 +94,50 @@ class AspectAttention:
         """From one L2-normalised embedding an aspect, (a, d)."""
         w, heads = self.weights, self.card.heads
         projected = descriptions @ w["query.weight"].T + w["query.bias"]
-        size = projected.shape[1] // heads
+        width = projected.shape[1]
+        size = width // heads
         split = projected.reshape(-1, heads, size) / np.float32(math.sqrt(size))
         keys = w["key.weight"].reshape(heads, size, -1)
-        of_states = np.einsum("ahs,hsd->dah", split, keys).reshape(keys.shape[2], -1)
-        offset = np.einsum("ahs,hs->ah", split, w["key.bias"].reshape(heads, size)).reshape(-1)
-        nothing = np.einsum("ahs,hs->ah", split, w["nothing"])
-        return Queries(projected, np.ascontiguousarray(of_states), offset, nothing)
+        of_states = np.einsum("ahs,hsd->dha", split, keys).reshape(keys.shape[2], -1)
+        offset = np.einsum("ahs,hs->ha", split, w["key.bias"].reshape(heads, size)).reshape(-1)
+        nothing = np.einsum("ahs,hs->ha", split, w["nothing"]).reshape(-1)
+        known = (projected @ w["hidden.weight"][:, width : 2 * width].T + w["hidden.bias"]).astype(np.float32)
+        return Queries(np.concatenate([of_states, w["value.weight"].T], axis=1), offset, nothing, known)
 
     def ask(self, states: Array, queries: Queries) -> Reading:
         """What a text's token states (t, d) answer to the queries."""
+        return self.ask_all([states], queries)[0]
+
+    def ask_all(self, texts: Sequence[Array], queries: Queries) -> list[Reading]:
+        """What several texts' token states, (t, d) each, answer. Their products are taken together, which is cheaper."""
         w, heads = self.weights, self.card.heads
-        asked, width = queries.projected.shape
-        scores = (states @ queries.of_states + queries.offset).T.reshape(asked, heads, -1)
-        top = np.maximum(scores.max(axis=2, initial=-np.inf), queries.nothing)
-        shares = np.exp(scores - top[:, :, None])
-        nothing = np.exp(queries.nothing - top)
-        total = shares.sum(axis=2) + nothing
-        shares, nothing = shares / total[:, :, None], nothing / total
-        mixed = (shares.reshape(asked * heads, -1) @ states).reshape(asked, heads, -1)
-        values = w["value.weight"].reshape(heads, width // heads, -1)
-        found = np.stack([mixed[:, head] @ values[head].T for head in range(heads)], axis=1)
-        found += (1 - nothing)[:, :, None] * w["value.bias"].reshape(heads, -1)
-        x = np.concatenate([found.reshape(asked, width), queries.projected, nothing], axis=1)
-        hidden = _gelu(x @ w["hidden.weight"].T + w["hidden.bias"])
+        asked, width = len(queries.known), len(w["value.bias"])
+        of_tokens = np.concatenate(texts) @ queries.of_tokens
+        found = np.empty((len(texts), asked, heads, width // heads), np.float32)
+        nothing = np.empty((len(texts), asked, heads), np.float32)
+        looked: list[Array] = []
+        end = 0
+        for row, states in enumerate(texts):
+            start, end = end, end + len(states)
+            scores = of_tokens[start:end, : heads * asked] + queries.offset
+            top = np.maximum(scores.max(axis=0, initial=-np.inf), queries.nothing)
+            shares, none = np.exp(scores - top), np.exp(queries.nothing - top)
+            total = shares.sum(axis=0) + none
+            shares, none = (shares / total).reshape(-1, heads, asked), (none / total).reshape(heads, asked)
+            values = of_tokens[start:end, heads * asked :].reshape(-1, heads, width // heads)
+            found[row] = np.matmul(shares.transpose(1, 2, 0), values.transpose(1, 0, 2)).transpose(1, 0, 2)
+            nothing[row] = none.T
+            looked.append(shares.mean(axis=1).T)
+        found += (1 - nothing)[..., None] * w["value.bias"].reshape(heads, -1)
+        of_found, of_nothing = w["hidden.weight"][:, :width], w["hidden.weight"][:, 2 * width :]
+        hidden = found.reshape(-1, width) @ of_found.T + nothing.reshape(-1, heads) @ of_nothing.T
+        hidden = _gelu(hidden.reshape(len(texts), asked, -1) + queries.known)
         logits = hidden @ w["last.weight"].T + w["last.bias"]
-        polarity = np.exp((logits[:, 1:] - logits[:, 1:].max(axis=1, keepdims=True)) / self.card.polarity_temperature)
-        polarity /= polarity.sum(axis=1, keepdims=True)
-        return Reading(
-            logits[:, 0].astype(np.float32), polarity.astype(np.float32), shares.mean(axis=1).astype(np.float32)
+        polarity = np.exp(
+            (logits[..., 1:] - logits[..., 1:].max(axis=-1, keepdims=True)) / self.card.polarity_temperature
         )
+        polarity /= polarity.sum(axis=-1, keepdims=True)
+        return [Reading(*each) for each in zip(logits[..., 0], polarity, looked, strict=True)]
 
 
 def _gelu(x: Array) -> Array:

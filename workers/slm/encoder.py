@@ -108,12 +108,20 @@ class Encoder:
     def reduce(self, texts: Sequence[str], function: Callable[[int, TokenStates], T]) -> list[T]:
         """`function(index, states)` of every text, in their order. It runs in several threads, once a text; what it
         keeps of `states` it must copy."""
+        return self.reduce_batches(
+            texts, lambda batch, states: [function(*each) for each in zip(batch, states, strict=True)]
+        )
+
+    def reduce_batches(
+        self, texts: Sequence[str], function: Callable[[Sequence[int], Sequence[TokenStates]], Sequence[T]]
+    ) -> list[T]:
+        """As `reduce`, with all texts of a batch at once: `function(indices, states)` answers for each of them."""
         texts_tokens = self._tokenize(texts)
         results: dict[int, T] = {}
 
         def run(batch: list[int]) -> None:
-            for index, states in zip(batch, self._forward([texts_tokens[i] for i in batch]), strict=True):
-                results[index] = function(index, states)
+            states = list(self._forward([texts_tokens[i] for i in batch]))
+            results.update(zip(batch, function(batch, states), strict=True))
 
         for _ in self._threads.map(run, self._batches(texts_tokens)):
             pass  # only to wait, and to raise what a batch raised
@@ -190,11 +198,16 @@ class Encoder:
 def pool_spans(tokens: TokenStates, spans: Spans) -> Vector:
     """The L2-normalised mean state (k, d) of the tokens that touch each character span; zeros where none does."""
     pooled = np.zeros((len(spans), len(tokens.pooled)), np.float32)
-    for row, (start, end) in zip(pooled, spans, strict=True):
-        first = np.searchsorted(tokens.offsets[:, 1], start, side="right")
-        last = np.searchsorted(tokens.offsets[:, 0], end, side="left")
+    if not spans:
+        return pooled
+    starts, ends = zip(*spans, strict=True)
+    firsts = np.searchsorted(tokens.offsets[:, 1], starts, side="right").tolist()
+    lasts = np.searchsorted(tokens.offsets[:, 0], ends, side="left").tolist()
+    for row, first, last in zip(pooled, firsts, lasts, strict=True):
         if first < last:
-            row[:] = tokens.states[first:last].mean(axis=0)
+            np.add.reduce(
+                tokens.states[first:last], axis=0, out=row
+            )  # of its own length afterwards, so the sum will do
     return normalised(pooled)
 
 

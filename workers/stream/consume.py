@@ -101,6 +101,7 @@ class BlockConsumer:
                 continue
             if batch[0].offset > state.position:
                 self._look_for_loss(partition, state)
+            state.arrived(batch[0].offset)
             for record in batch:
                 state.append(_message(record))
             state.position = self._read_up_to(partition, batch[-1].offset + 1)
@@ -183,7 +184,7 @@ class BlockConsumer:
         for message in block.messages:
             state.buffer.popleft()
             state.buffered_bytes -= message.size
-        state.waiting_since = time.monotonic()
+        state.taken()
 
     def _cut(self, partition: TopicPartition, state: OwnedPartition) -> Block | None:
         first = state.in_flight.end if state.in_flight else state.first

@@ -106,4 +106,7 @@ def handles(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
         yield from (match.span() for match in _REDDIT.finditer(text) if not _is_company(match["name"], brands))
     if "@" in text:
         yield from _people(text, brands)
-    yield from (match.span("name") for match in _CUED_HANDLE.finditer(text) if not _is_company(match["name"], brands))
+    if ":" in text or "=" in text:
+        yield from (
+            match.span("name") for match in _CUED_HANDLE.finditer(text) if not _is_company(match["name"], brands)
+        )

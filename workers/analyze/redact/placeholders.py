@@ -49,8 +49,13 @@ class Redacted:
         return dict(Counter(redaction.kind for redaction in self.redactions))
 
 
+_NOTHING: Final = Redacted("", ())
+
+
 def until_nothing_left(text: str, find: Callable[[str], Iterable[tuple[str, int, int]]]) -> Redacted:
     """Replaces what `find` finds in the folded text until it finds nothing: what one match hid, the next pass sees."""
+    if not text:
+        return _NOTHING
     marked = _WRITTEN.sub(lambda match: _OLD_MARK[match.group()], _MARKED.sub("\ufffd", text))
     while True:
         folded, origins = folded_copy(marked)

@@ -1,0 +1,184 @@
+"""The next blocks are judged while the last ones are written; what is found about them in between still counts."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any, cast
+
+import pytest
+
+from schemas.insights import Analysis
+from tests.by_hand import LIMIT_S, RememberingProducer, Rows, WordJudge, block, empty, processor, review, text_of
+from workers.analyze.disguise import SafeEvent
+from workers.analyze.judge import Judge
+from workers.pipeline import BlockProcessor, Worker
+from workers.settings import Settings
+from workers.stream.blocks import Block
+
+
+@pytest.fixture
+def settings(migrated: Settings) -> Settings:
+    """Over empty tables."""
+    empty(migrated)
+    return migrated
+
+
+@pytest.fixture
+def rows(settings: Settings) -> Rows:
+    return Rows(settings)
+
+
+class CountingJudge(WordJudge):
+    """Notes the ids that it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+        self.more = threading.Condition()
+
+    def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
+        with self.more:
+            self.asked += [event.event_id for event in events]
+            self.more.notify_all()
+        return super().judge_events(events)
+
+    def wait_for(self, event_id: str) -> bool:
+        """Whether it was asked for that event in time."""
+        with self.more:
+            return self.more.wait_for(lambda: event_id in self.asked, LIMIT_S)
+
+
+def counting(settings: Settings) -> tuple[CountingJudge, BlockProcessor]:
+    judge = CountingJudge()
+    return judge, processor(settings, RememberingProducer(), cast(Judge, judge))
+
+
+def ids(*numbers: int) -> list[str]:
+    return [f"e-{number}" for number in numbers]
+
+
+def test_what_was_judged_ahead_is_not_judged_again(settings: Settings, rows: Rows) -> None:
+    judge, worker = counting(settings)
+    first = block(0, 4)
+    ahead = worker.judge_ahead([first])
+    assert rows.count() == 0
+    assert worker.process([first], ahead) == [first]
+    assert judge.asked == ids(0, 1, 2, 3)
+    rows.assert_are_reviews(range(4))
+
+
+def test_only_what_was_judged_ahead_of_declared_blocks_is_written(settings: Settings, rows: Rows) -> None:
+    judge, worker = counting(settings)
+    ours, lost = block(0, 3), block(3, 6)
+    ahead = worker.judge_ahead([ours, lost])
+    assert worker.process([ours], ahead) == [ours]
+    assert judge.asked == ids(*range(6))
+    rows.assert_are_reviews(range(3))
+
+
+def test_a_resend_that_came_in_after_it_was_judged_ahead_counts_once(settings: Settings, rows: Rows) -> None:
+    _, worker = counting(settings)
+    first, second = block(0, 3), block(3, 6, {3: review(1), 4: review(4), 5: review(5)})
+    ahead = worker.judge_ahead([second])
+    worker.process([first])
+    worker.process([second], ahead)
+    rows.assert_are_reviews([0, 1, 2, 4, 5])
+
+
+def test_an_update_of_what_came_in_after_it_was_judged_ahead_takes_its_place(settings: Settings, rows: Rows) -> None:
+    _, worker = counting(settings)
+    first, second = block(0, 2), block(2, 3, {2: review(1, "I love the price, after all")})
+    ahead = worker.judge_ahead([second])
+    worker.process([first])
+    worker.process([second], ahead)
+    rows.assert_are({"e-0": text_of(0), "e-1": "I love the price, after all"})
+
+
+def test_a_stream_of_resends_is_not_judged_ahead_until_something_new_comes(settings: Settings, rows: Rows) -> None:
+    judge, worker = counting(settings)
+    worker.process([block(0, 3)])
+    worker.process([block(3, 6, {3: review(0), 4: review(1), 5: review(2)})])
+    judge.asked.clear()
+    third = block(6, 9, {6: review(0), 7: review(6), 8: review(7)})
+    ahead = worker.judge_ahead([third])
+    assert judge.asked == []
+    worker.process([third], ahead)
+    assert judge.asked == ids(6, 7)
+    worker.judge_ahead([block(9, 10)])
+    assert judge.asked == ids(6, 7, 9)
+    rows.assert_are_reviews([0, 1, 2, 6, 7])
+
+
+class Blocks:
+    """Stands in for the consumer: gives blocks one at a time, and says which were declared and which are finished."""
+
+    assigned = 1
+
+    def __init__(self, blocks: Sequence[Block], lost: Block | None = None) -> None:
+        self._coming, self._lost = list(blocks), lost
+        self.declared: list[Block] = []
+        self.done: list[Block] = []
+
+    def poll(self, timeout_s: float) -> None:
+        threading.Event().wait(timeout_s)
+
+    def cut(self) -> list[Block]:
+        return [self._coming.pop(0)] if self._coming else []
+
+    def settle(self, done: Sequence[Block], declared: Sequence[Block]) -> list[Block]:
+        self.done += done
+        ours = [each for each in declared if each is not self._lost]
+        self.declared += ours
+        return ours
+
+    def renew(self, in_hand: Sequence[Block], *, older_than_s: float) -> None:
+        """Leases do not end here."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+def run(settings: Settings, hand: BlockProcessor, blocks: Blocks, finished: int) -> None:
+    """A worker's loop over the blocks, until so many are finished."""
+
+    class Producer:
+        def close(self) -> None:
+            """Nothing to end."""
+
+    worker = Worker(settings, cast(Any, blocks), hand, cast(Any, Producer()))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        for _ in range(int(LIMIT_S / 0.05)):
+            if len(blocks.done) >= finished or not thread.is_alive():
+                break
+            threading.Event().wait(0.05)
+    finally:
+        worker.stop()
+        thread.join(LIMIT_S)
+    assert not thread.is_alive()
+    assert len(blocks.done) == finished
+
+
+def test_the_next_block_is_judged_while_the_last_one_is_written(settings: Settings, rows: Rows) -> None:
+    judge, hand = counting(settings)
+    insert, in_time = hand._writer.insert_insights, []
+
+    def patient(*arguments: Any) -> None:
+        if not in_time:
+            in_time.append(judge.wait_for("e-3"))
+        insert(*arguments)
+
+    hand._writer.insert_insights = patient  # type: ignore[method-assign]
+    blocks = Blocks([block(0, 3), block(3, 6)])
+    run(settings, hand, blocks, 2)
+    assert in_time == [True]
+    rows.assert_are_reviews(range(6))
+
+
+def test_what_was_judged_ahead_of_a_partition_that_is_lost_is_dropped(settings: Settings, rows: Rows) -> None:
+    judge, hand = counting(settings)
+    lost = block(3, 6)
+    blocks = Blocks([block(0, 3), lost, block(6, 9)], lost)
+    run(settings, hand, blocks, 2)
+    assert judge.asked == ids(*range(9))
+    rows.assert_are_reviews([0, 1, 2, 6, 7, 8])
