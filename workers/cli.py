@@ -480,7 +480,8 @@ def bench(
         list[str],
         typer.Option(
             "--part",
-            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens. Repeatable; all if unset.",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache, screens or soak (if unset, all others)."
+            " Repeatable.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
@@ -503,12 +504,12 @@ def bench(
 
     Example: voxpop bench --quick --part protocol
     """
-    from workers.bench.run import PARTS, BenchRequest
+    from workers.bench.run import EVERY_TIME, PARTS, BenchRequest
     from workers.commands.bench import show_bench
 
     if unknown := [part for part in parts if part not in PARTS]:
         raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    request = BenchRequest(parts or PARTS, quick, texts, rows)
+    request = BenchRequest(parts or EVERY_TIME, quick, texts, rows)
     if worse := show_bench(_settings(), request, out, err, against, as_json=as_json):
         raise VoxpopError(f"slower than before: {', '.join(worse)} (see the last table)")
 

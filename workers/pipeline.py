@@ -57,7 +57,7 @@ from workers.turned_away import TurnedAway
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-POLL_S = 0.02
+POLL_S = 0.05  # half of the client's computing went with polls every 20 ms that brought nothing
 JUDGED_AT_ONCE = (
     1_024  # texts: more fill the model's batches no better, and a worker that is told to stop waits for them
 )

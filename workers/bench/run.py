@@ -12,6 +12,7 @@ from workers.bench.reposts import measure_cache
 from workers.bench.rounds import Measured
 from workers.bench.scale import measure_scale
 from workers.bench.screens import measure_screens
+from workers.bench.soak import measure_soak
 from workers.bench.texts import built_in_texts, texts_of
 from workers.bench.whole_way import measure_pipeline
 from workers.settings import Settings
@@ -20,7 +21,8 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens", "soak")
+EVERY_TIME = PARTS[:-1]  # a soak takes a quarter of an hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Size:
     screen_rounds: int
     paced_s: float  # so long texts come at each load
     starts: int  # of a whole stack, for each number of workers
+    soak: int  # events of the long stream
 
 
 FULL, QUICK = (
@@ -51,6 +54,7 @@ FULL, QUICK = (
         screen_rounds=20,
         paced_s=60,
         starts=3,
+        soak=1_000_000,
     ),
     Size(
         texts=256,
@@ -62,6 +66,7 @@ FULL, QUICK = (
         screen_rounds=3,
         paced_s=5,
         starts=1,
+        soak=2_000,
     ),
 )
 
@@ -126,6 +131,8 @@ def _measure(
         return measure_latency(settings, texts, size.paced_s, place, said)
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
+    if part == "soak":
+        return measure_soak(settings, size.soak, place, said)
     if part == "cache":
         made = built_in_texts(size.engine_texts)  # no two alike: what is repeated is ours to say
         return measure_cache(settings, pack, made, own, size.rounds, said)
