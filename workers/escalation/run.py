@@ -14,8 +14,9 @@ from workers.errors import UsageError
 from workers.escalation.breaker import Breaker
 from workers.escalation.endpoint import Endpoint
 from workers.escalation.escalation import Escalation, Tally
+from workers.health import Probes, serving
 from workers.reprocess import InPlace
-from workers.settings import Settings
+from workers.settings import EscalationSettings, Settings
 from workers.store.connect import StoreUnavailable, connect
 from workers.store.escalations import EscalationStore
 from workers.store.pages import Pages
@@ -30,6 +31,7 @@ from workers.stream.finished import FinishedBlocks
 log = structlog.get_logger(__name__)
 
 NICE: Final = 10
+STUCK_AFTER_S: Final = 300.0  # beyond a call's deadline: rows are looked for, written and waited for in between
 
 
 def run_escalation(settings: Settings, stop: threading.Event, *, once: bool) -> Tally:
@@ -43,22 +45,34 @@ def run_escalation(settings: Settings, stop: threading.Event, *, once: bool) -> 
     if not once:
         os.nice(NICE)
     with _escalation(settings) as escalation:
+        away = threading.Event()  # ClickHouse or a broker
+        stuck_s = chosen.timeout_s + STUCK_AFTER_S
+        probes = Probes(lambda: time.monotonic() - escalation.last_step < stuck_s, lambda: not away.is_set())
         log.info("escalation started", endpoint=chosen.base_url, model=chosen.model, below=chosen.confidence_below)
-        while not stop.is_set():
-            try:
-                done = escalation.round()
-            except (StoreUnavailable, BrokerUnavailable) as error:
-                if once:
-                    raise
-                log.warning("trying again", cause=str(error))
-                done = 0
-            if once and not done:
-                break
-            if done:
-                log.info("escalated", **_counts(escalation.tally))
-            else:
-                stop.wait(chosen.poll_s)
+        with serving(probes, chosen.http_host, chosen.http_port):
+            _go_round(escalation, chosen, stop, away, once=once)
         return escalation.tally
+
+
+def _go_round(
+    escalation: Escalation, chosen: EscalationSettings, stop: threading.Event, away: threading.Event, *, once: bool
+) -> None:
+    while not stop.is_set():
+        try:
+            done = escalation.round()
+            away.clear()
+        except (StoreUnavailable, BrokerUnavailable) as error:
+            if once:
+                raise
+            log.warning("trying again", cause=str(error))
+            away.set()
+            done = 0
+        if once and not done:
+            break
+        if done:
+            log.info("escalated", **_counts(escalation.tally))
+        else:
+            stop.wait(chosen.poll_s)
 
 
 @contextmanager
