@@ -270,6 +270,26 @@ def escalate(
         show_escalate(_settings(serving=not once), out, once=once, as_json=as_json)
 
 
+@app.command()
+def brief(
+    week: Annotated[str | None, typer.Option(help="An ISO week, like 2026-W47; the last whole one if unset.")] = None,
+    product: Annotated[
+        list[str], typer.Option(help="Only of this product; else of those with most texts. Repeatable.")
+    ] = [],  # noqa: B006 - Typer reads it, nobody changes it
+    out_file: Annotated[Path | None, typer.Option("--out", help="Write the Markdown here, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a larger model write a week's brief of the digests and figures. Every sentence is checked; needs an endpoint.
+
+    Sends sentences of digests and figures to VOXPOP_ESCALATION__BASE_URL, within the budgets of `voxpop escalate`.
+
+    Example: VOXPOP_ESCALATION__BASE_URL=https://models.example/v1 voxpop brief --week 2026-W47
+    """
+    from workers.commands.brief import show_brief
+
+    show_brief(_settings(), week, product, out_file, out, as_json=as_json)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.

@@ -19,7 +19,7 @@ from schemas.insights import Insight
 from workers import metrics
 from workers.analyze.instructions import addresses_machine
 from workers.escalation.breaker import Breaker
-from workers.escalation.calls import Begun, begin, make, set_aside
+from workers.escalation.calls import Begun, begin, make, room, set_aside
 from workers.escalation.endpoint import Endpoint
 from workers.escalation.second_opinion import with_label
 from workers.failpoints import failpoint
@@ -104,9 +104,8 @@ class Escalation:
         """Calls about the first of these: as many as every budget has room for, should each take the most it can."""
         if not candidates:
             return []
-        wish, spent = self._settings, self._store.spent()
-        calls = min(wish.calls_per_hour - spent.calls_hour, wish.calls_per_day - spent.calls_day)
-        tokens = min(wish.tokens_per_hour - spent.tokens_hour, wish.tokens_per_day - spent.tokens_day)
+        wish = self._settings
+        calls, tokens = room(self._store.spent(), wish)
         chosen: list[Begun] = []
         for candidate in candidates[: max(0, calls)]:
             begun = begin(candidate, wish, self._now())

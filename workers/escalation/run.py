@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from schemas.insights import Position
-from workers.errors import UsageError
+from workers.escalation.asking import need_endpoint
 from workers.escalation.breaker import Breaker
 from workers.escalation.endpoint import Endpoint
 from workers.escalation.escalation import Escalation, Tally
@@ -38,10 +38,7 @@ def run_escalation(settings: Settings, stop: threading.Event, *, once: bool) -> 
     """Escalates until `stop` is set, or with `once` until nothing is left to ask or nothing may be asked. ClickHouse or a
     broker that is away is waited for, unless `once`. Raises `UsageError` when no endpoint is configured, `StoreRefused`."""
     chosen = settings.escalation
-    if chosen.base_url is None:
-        raise UsageError(
-            "no escalation endpoint is configured, so no text leaves this machine; set VOXPOP_ESCALATION__BASE_URL"
-        )
+    need_endpoint(chosen)
     if not once:
         os.nice(NICE)
     with _escalation(settings) as escalation:
