@@ -250,7 +250,7 @@ def test_the_command_prints_markdown_or_json_and_writes_the_page(
     liar: tuple[LyingEndpoint, Settings], voxpop: Voxpop, tmp_path: Path
 ) -> None:
     endpoint, settings = liar
-    endpoint.behaviour = writes(("The battery is great.", ["The battery"]))
+    endpoint.behaviour = writes(("The battery is great.", ["The battery"]), ("All is well.", ["10 texts"]))
     environment = as_environment(with_wish(settings, timeout_s=20.0))
     page = tmp_path / "brief.md"
     done = voxpop("brief", "--week", WEEK, "--out", str(page), environment=environment)
@@ -259,7 +259,7 @@ def test_the_command_prints_markdown_or_json_and_writes_the_page(
     assert done.stdout.startswith(f"# Week {WEEK}\n\n## Tavio\n\n- The battery is great.[^1]\n")
     told = json.loads(voxpop("brief", "--week", WEEK, "--json", environment=environment).stdout)
     assert told["sentences"][0]["statements"][0]["events"] == [{"source": "test", "event_id": "e-0"}]
-    assert (told["week"], told["tokens"]) == (WEEK, 107)
+    assert (told["week"], told["tokens"], told["refused"]["support"]) == (WEEK, 107, 1)
 
 
 def test_without_an_endpoint_a_digest_or_a_week_it_says_so(settings: Settings, voxpop: Voxpop) -> None:

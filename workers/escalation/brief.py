@@ -51,7 +51,7 @@ class Brief:
     pack: str
     pack_version: str
     sentences: list[BriefSentence] = field(default_factory=list)
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, int] = field(default_factory=dict)
     tokens: int = 0
     cost: float = 0.0
 
@@ -131,6 +131,7 @@ def _check(brief: Brief, written: Sequence[Written], statements: Sequence[Statem
     """Keeps what passes; for what does not, the first digest's sentence that it cites and that is not said yet."""
     evidence = reader.read([statement.text for statement in statements])
     of = [statement.product for statement in statements]
+    refused: Counter[str] = Counter()
     texts = [as_sentence(each.text) for each in written]
     vectors, leanings = reader.seen(texts)
     for text, each, vector, leaning in zip(texts, written, vectors, leanings.tolist(), strict=True):
@@ -144,10 +145,11 @@ def _check(brief: Brief, written: Sequence[Written], statements: Sequence[Statem
             cited = tuple(statements[number] for number in cites)
             brief.sentences.append(BriefSentence(product, text, cited, support(claim, evidence), quoted=False))
             continue
-        brief.refused.update(failed)
+        refused.update(failed)
         own = next((s for n in there if not (s := statements[n]).is_figure and s.text not in said), None)
         if own is not None:
             brief.sentences.append(BriefSentence(own.product, own.text, (own,), 1.0, quoted=True))
+    brief.refused = dict(refused)
 
 
 def _row(brief: Brief) -> BriefRow:
