@@ -13,6 +13,7 @@ put author_salt "$(random)"
 put clickhouse_password "$(random)"
 put clickhouse_dashboard_password "$(random)"
 put clickhouse_analyst_password "$(random)"
+put escalation_api_key "$(random)" # yours goes here, where an endpoint is asked
 put grafana_admin_password "$(random)"
 put dashboard_tokens "{\"viewer\": [\"$(random)\"], \"analyst\": [\"$(random)\"], \"admin\": [\"$(random)\"]}"
 echo "secrets are in $directory; the dashboard's tokens: $directory/dashboard_tokens"

@@ -17,6 +17,8 @@ from workers.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
+K8S = DEPLOY / "k8s"
+ESCALATION = K8S / "escalation"  # a component that kustomization.yaml does not name
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 NOT_SETTINGS = {"VOXPOP_CONFIG", "VOXPOP_SECRETS_DIR"}  # they say where settings are
 
@@ -126,18 +128,24 @@ def _as_given(value: str) -> Any:
 
 
 def manifests() -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file's name, document) of everything that kustomization.yaml names."""
-    for name in kustomization()["resources"]:
-        for document in yaml.safe_load_all((DEPLOY / "k8s" / name).read_text(encoding="utf-8")):
-            yield name, document
+    """(file's name, document) of everything that kustomization.yaml and the component `escalation` name."""
+    for folder in (K8S, ESCALATION):
+        for name in kustomization(folder)["resources"]:
+            for document in yaml.safe_load_all((folder / name).read_text(encoding="utf-8")):
+                yield name, document
 
 
-def kustomization() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((DEPLOY / "k8s" / "kustomization.yaml").read_text(encoding="utf-8"))
+def kustomization(folder: Path = K8S) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((folder / "kustomization.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def variables_in(file: Path) -> dict[str, str]:
+    """What a file of NAME=value lines sets."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 
 def k8s_settings() -> dict[str, str]:
     """What deploy/k8s/settings.env gives every part."""
-    lines = (DEPLOY / "k8s" / "settings.env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    return variables_in(K8S / "settings.env")

@@ -12,8 +12,8 @@ and topics keep different time.
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing, suppress
 from typing import Any
 
 import structlog
@@ -29,9 +29,9 @@ from workers.alerting.watch import Step, Tables, Watch
 from workers.changelogs import Changelogs
 from workers.errors import VoxpopError
 from workers.faust_app import PartitionTable, faust_app
-from workers.health import HealthServer, Probes
+from workers.health import Probes, serving
 from workers.publish_alerts import AlertPublisher, Stopped
-from workers.settings import AlertSettings, Settings
+from workers.settings import Settings
 from workers.store.connect import connect
 from workers.store.write import Writer
 from workers.stream.connect import BrokerUnavailable
@@ -252,20 +252,7 @@ async def _run(settings: Settings, publisher: AlertPublisher) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, app.stop.set)
     loop.add_signal_handler(signal.SIGUSR1, lambda: hurried.add(loop.create_task(app.hurry())))
-    with _probes(settings.alerts, app):
+    probes = Probes(healthy=lambda: app.healthy, ready=lambda: app.ready)
+    with serving(probes, settings.alerts.http_host, settings.alerts.http_port):
         log.info("alerts started", topic=settings.kafka.insights_topic, window_hours=settings.alerts.window_hours)
         await app.run()
-
-
-@contextmanager
-def _probes(settings: AlertSettings, app: AlertsApp) -> Iterator[None]:
-    if settings.http_port is None:
-        yield
-        return
-    probes = Probes(healthy=lambda: app.healthy, ready=lambda: app.ready)
-    server = HealthServer(settings.http_host, settings.http_port, probes)
-    log.info("serving /metrics /healthz /readyz", host=settings.http_host, port=server.port)
-    try:
-        yield
-    finally:
-        server.close()

@@ -29,10 +29,12 @@ packs_app = typer.Typer(
 letters_app = typer.Typer(no_args_is_help=True, help="Messages that could not be used: look at them, send them again.")
 alerts_app = typer.Typer(help="Watch for what is unusual, and measure how well.")
 feedback_app = typer.Typer(no_args_is_help=True, help="The labels that people gave on the dashboard's page Review.")
+traces_app = typer.Typer(no_args_is_help=True, help="Learn from a larger model: reasoning traces as a training set.")
 app.add_typer(packs_app, name="packs")
 app.add_typer(letters_app, name="deadletters")
 app.add_typer(alerts_app, name="alerts")
 app.add_typer(feedback_app, name="feedback")
+app.add_typer(traces_app, name="traces")
 
 out = Console()
 err = Console(stderr=True)
@@ -268,6 +270,26 @@ def escalate(
         show_report(_settings(), out, as_json=as_json)
     else:
         show_escalate(_settings(serving=not once), out, once=once, as_json=as_json)
+
+
+@app.command()
+def brief(
+    week: Annotated[str | None, typer.Option(help="An ISO week, like 2026-W47; the last whole one if unset.")] = None,
+    product: Annotated[
+        list[str], typer.Option(help="Only of this product; else of those with most texts. Repeatable.")
+    ] = [],  # noqa: B006 - Typer reads it, nobody changes it
+    out_file: Annotated[Path | None, typer.Option("--out", help="Write the Markdown here, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a larger model write a week's brief of the digests and figures. Every sentence is checked; needs an endpoint.
+
+    Sends sentences of digests and figures to VOXPOP_ESCALATION__BASE_URL, within the budgets of `voxpop escalate`.
+
+    Example: VOXPOP_ESCALATION__BASE_URL=https://models.example/v1 voxpop brief --week 2026-W47
+    """
+    from workers.commands.brief import show_brief
+
+    show_brief(_settings(), week, product, out_file, out, as_json=as_json)
 
 
 @app.command("migrate")
@@ -791,6 +813,38 @@ def feedback_export(
     from workers.commands.feedback import export_feedback
 
     export_feedback(_settings(), file, head, out, err)
+
+
+@traces_app.command("build")
+def traces_build(
+    file: Annotated[
+        Path, typer.Argument(help="The JSON lines to write: text, reasoning, label; its card lies beside it.")
+    ],
+    labelled: Annotated[
+        Path | None, typer.Option(help="Texts with gold labels: CSV, TSV or JSONL, .gz or not. They are redacted.")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="The column of the texts.")] = "text",
+    label_column: Annotated[str, typer.Option(help="The column of the labels.")] = "label",
+    title_column: Annotated[str | None, typer.Option(help="The column of the titles, if there is one.")] = None,
+    feedback: Annotated[bool, typer.Option("--feedback", help="Stored texts whose sentiment people gave.")] = False,
+    texts: Annotated[int, typer.Option(min=1, max=20_000, help="At most so many texts.")] = 200,
+    votes: Annotated[int, typer.Option(min=3, max=15, help="Samples of a text without gold; most must agree.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the lots and samples.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the escalation endpoint for reasons and a label of texts, and keep what agrees with gold or with a vote.
+
+    Sends redacted texts to VOXPOP_ESCALATION__BASE_URL, within the budgets of `voxpop escalate`. Stopped or killed, run it
+    again: an answer that it has is never asked for twice.
+
+    Example: voxpop traces build traces.jsonl --labelled gold.csv --texts 500
+    """
+    from workers.commands.traces import TracesRequest, show_traces
+    from workers.stream.labelled_file import LabelledColumns
+
+    columns = LabelledColumns(text_column, label_column, title_column)
+    request = TracesRequest(file, labelled, columns, feedback, texts, votes, seed)
+    show_traces(_settings(), request, out, err, as_json=as_json)
 
 
 if __name__ == "__main__":

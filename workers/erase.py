@@ -24,7 +24,7 @@ without the author's name would come in. So each event gets a receipt before its
 Not covered: a worker that sleeps between its last look and noting that a message *superseded* another in one block may write
 a line of `event_keys` after all, and a second opinion that is asked for meanwhile a line of `escalations` (source, id, no
 text; `--event` again removes both); a program that makes a digest of texts it read before may store it after (the next
-`voxpop digests` replaces it).
+`voxpop digests` replaces it; `voxpop brief` looks again before it stores).
 """
 
 import random

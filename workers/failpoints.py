@@ -46,7 +46,18 @@ ESCALATION_FAILPOINTS = (
     "escalation-begun",  # calls are noted as begun, none is made
     "escalation-answered",  # an answer is noted, its row says nothing of it yet
 )
-FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + ERASE_FAILPOINTS + DIGEST_FAILPOINTS + ESCALATION_FAILPOINTS
+ASKING_FAILPOINTS = (
+    "asking-begun",  # a call for a brief or a trace is noted as begun, and not made
+    "trace-answered",  # its answer is in the journal
+)
+FAILPOINTS = (
+    WORKER_FAILPOINTS
+    + PAGE_FAILPOINTS
+    + ERASE_FAILPOINTS
+    + DIGEST_FAILPOINTS
+    + ESCALATION_FAILPOINTS
+    + ASKING_FAILPOINTS
+)
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

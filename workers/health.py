@@ -1,14 +1,18 @@
-"""A worker's HTTP face: /metrics for Prometheus, /healthz (is it alive?) and /readyz (does it take messages?)."""
+"""A part's HTTP face: /metrics for Prometheus, /healthz (is it alive?) and /readyz (does it take messages?)."""
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from workers.errors import UsageError
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,8 @@ class HealthServer:
             self._server = ThreadingHTTPServer((host, port), _handler(probes))
         except OSError as error:
             raise UsageError(
-                f"cannot serve metrics on {host}:{port} ({error.strerror}); set VOXPOP_WORKER__HTTP_PORT to a free port"
+                f"cannot serve metrics on {host}:{port} ({error.strerror}); set its setting http_port"
+                " (VOXPOP_WORKER__HTTP_PORT for a worker) to a free port"
             ) from error
         self.port: int = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
@@ -39,6 +44,20 @@ class HealthServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+@contextmanager
+def serving(probes: Probes, host: str, port: int | None) -> Iterator[None]:
+    """Serves meanwhile, unless `port` is None. Raises `UsageError` when the address cannot be bound."""
+    if port is None:
+        yield
+        return
+    server = HealthServer(host, port, probes)
+    log.info("serving /metrics /healthz /readyz", host=host, port=server.port)
+    try:
+        yield
+    finally:
+        server.close()
 
 
 def _handler(probes: Probes) -> type[BaseHTTPRequestHandler]:

@@ -267,6 +267,10 @@ class EscalationSettings(_Section):
         default=60.0, gt=0, description="For so long; then one call tries whether it is over."
     )
     poll_s: float = Field(default=5.0, gt=0, description="How often it looks for texts to ask about.")
+    http_host: str = "127.0.0.1"
+    http_port: int | None = Field(
+        default=None, ge=0, le=65535, description="/metrics /healthz /readyz; 0 takes a free one."
+    )
 
 
 class EmailSettings(_Section):

@@ -1,8 +1,7 @@
 """`voxpop worker`: builds every part that the settings ask for, joins them, and runs until told to stop."""
 
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import structlog
 
@@ -11,7 +10,7 @@ from workers.analyze.judge import Judge
 from workers.analyze.known_answers import KnownAnswers
 from workers.analyze.redact import Redactor
 from workers.analyze.routed import Route, RoutedJudge
-from workers.health import HealthServer, Probes
+from workers.health import Probes, serving
 from workers.live_pack import LivePack
 from workers.pipeline import BlockProcessor, Worker
 from workers.salt import author_salt
@@ -106,22 +105,9 @@ def run_worker(settings: Settings) -> None:
         worker = Worker(settings, BlockConsumer(settings.kafka, settings.worker), processor, producer)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
-        with _probes(settings, worker):
+        probes = Probes(healthy=lambda: worker.healthy, ready=lambda: worker.ready)
+        with serving(probes, settings.worker.http_host, settings.worker.http_port):
             log.info("worker started", pack=settings.model.pack, topics=settings.kafka.topics)
             worker.run()
     judge.close()
     log.info("worker stopped")
-
-
-@contextmanager
-def _probes(settings: Settings, worker: Worker) -> Iterator[None]:
-    if settings.worker.http_port is None:
-        yield
-        return
-    probes = Probes(healthy=lambda: worker.healthy, ready=lambda: worker.ready)
-    server = HealthServer(settings.worker.http_host, settings.worker.http_port, probes)
-    log.info("serving /metrics /healthz /readyz", host=settings.worker.http_host, port=server.port)
-    try:
-        yield
-    finally:
-        server.close()

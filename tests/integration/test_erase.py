@@ -188,6 +188,28 @@ def test_alerts_lose_their_quotations_and_digests_of_the_window_are_made_anew(se
     )
 
 
+def test_briefs_go_that_cite_an_event_or_look_at_its_product_s_week(settings: Settings, rows: Rows) -> None:
+    process(settings, block(0, COUNT))
+    with connect(settings.clickhouse) as client:
+        for week, products, cited in (
+            ("its own", "[product, 'Another']", "[]"),
+            ("another product", "['Another']", "[]"),
+            ("citing", "['Another']", "[['x'], ['y', 'e-5']]"),
+        ):
+            client.command(
+                "INSERT INTO briefs (week, window_start, window_end, products, citations) SELECT"
+                f" {week!r}, toStartOfWeek(event_time, 1), toStartOfWeek(event_time, 1) + 7, {products},"
+                f" {cited}::Array(Array(String)) FROM insights WHERE event_id = 'e-5'"
+            )
+        client.command(
+            "INSERT INTO briefs (week, window_start, window_end, products) SELECT 'before',"
+            " toStartOfWeek(event_time, 1) - 7, toStartOfWeek(event_time, 1), [product] FROM insights WHERE event_id = 'e-5'"
+        )
+    erased = by_event(settings, "e-5")
+    assert {week for (week,) in rows.select("SELECT week FROM briefs")} == {"another product", "before"}
+    assert (erased.before["briefs"], erased.after["briefs"]) == (1, 0)
+
+
 def test_dead_letters_go_where_their_bytes_tell_whose_they_are(settings: Settings, rows: Rows) -> None:
     letters = {
         0: json.dumps({"id": "e-1", "source": "test", "text": 7}).encode(),

@@ -1,6 +1,7 @@
 """A second opinion: whatever the endpoint does, nothing is lost, delayed or mislabelled, no budget is overrun and no row
 counts twice, whoever dies."""
 
+import http.client
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,6 +32,7 @@ from tests.lying_endpoint import (
     says,
     says_at_last,
 )
+from workers.embedded.process import ChildProcess, accepts_connections, free_port
 from workers.escalation.breaker import Breaker
 from workers.escalation.endpoint import MOST_BYTES, Endpoint
 from workers.escalation.escalation import Escalation, Tally
@@ -467,3 +470,27 @@ def test_a_secret_is_not_shown(voxpop: Voxpop) -> None:
     done = voxpop("escalate", "--once", environment=environment)
     assert done.returncode == 2
     assert KEY not in done.stderr
+
+
+def test_its_probes_say_that_it_lives_and_whether_it_can_work(
+    settings: Settings, liar: tuple[LyingEndpoint, EscalationSettings], tmp_path: Path
+) -> None:
+    """Without a broker it asks, and puts no row in place: alive, not ready, and what it has done is counted."""
+    port = free_port("127.0.0.1")
+    wish = liar[1].model_copy(update={"http_port": port, "poll_s": 0.1})
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": "127.0.0.1:1"})
+    environment = as_environment(settings.model_copy(update={"escalation": wish, "kafka": kafka}))
+    command = [sys.executable, "-m", "workers.cli", "escalate"]
+
+    def answered(path: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    with ChildProcess("escalation", command, log_file=tmp_path / "log", environment=environment) as process:
+        process.wait_until(lambda: accepts_connections("127.0.0.1", port), 60)
+        wait_until(lambda: answered("/readyz")[0] == 503, "the broker to be missed")
+        assert answered("/healthz")[0] == 200
+        assert 'voxpop_escalations_total{outcome="changed"} 4.0' in answered("/metrics")[1]
+    assert len(liar[0].asked) == 4

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.deployment import COMPOSE, DEPLOY, ROOT, image_environment, is_secret, refused, unknown_words
+from tests.deployment import COMPOSE, DEPLOY, ROOT, image_environment, is_secret, refused, unknown_words, variables_in
 from workers.embedded.kafka import _write_configuration
 from workers.settings import DashboardTokens, KafkaSettings, WorkerSettings, load_settings
 from workers.stream.connect import ENVELOPE_BYTES
@@ -28,6 +28,13 @@ def secret_names(service: dict[str, Any]) -> dict[str, str]:
     """Secret -> the name of its file in /run/secrets."""
     given = [s if isinstance(s, dict) else {"source": s, "target": s} for s in service.get("secrets", [])]
     return {secret["source"]: secret["target"] for secret in given}
+
+
+def variables_of(service: dict[str, Any]) -> dict[str, str]:
+    """What the files and the lines of a service set, the lines outranking."""
+    files = [variables_in(DEPLOY / name) for name in service.get("env_file", [])]
+    given = {key: str(value) for key, value in service["environment"].items()}
+    return {key: value for file in files for key, value in file.items()} | given
 
 
 def mounts(service: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -64,7 +71,7 @@ def test_a_part_runs_a_command_that_there_is(name: str) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_part_is_given_settings_that_there_are_and_secrets_as_files_alone(name: str) -> None:
     service = OURS[name]
-    variables = {key: str(value) for key, value in service["environment"].items()}
+    variables = variables_of(service)
     assert refused(variables) == {}
     assert [key for key in variables if is_secret(key)] == []
     assert variables["VOXPOP_SECRETS_DIR"] == "/run/secrets"
@@ -82,6 +89,15 @@ def test_a_part_may_do_as_little_as_it_can(name: str) -> None:
     stop = re.fullmatch(r"(\d+)s", service["stop_grace_period"])
     assert stop is not None
     assert int(stop[1]) > 2 * DEFAULT_STOP_S
+
+
+def test_nothing_asks_an_endpoint_unless_its_profile_is_asked_for() -> None:
+    assert {name: s["profiles"] for name, s in SERVICES.items() if "profiles" in s} == {"escalate": ["escalation"]}
+    asking = {name for name in OURS if "VOXPOP_ESCALATION__BASE_URL" in variables_of(OURS[name])}
+    keys = {name for name, s in SERVICES.items() if "escalation_api_key" in secret_names(s)}
+    assert asking == keys == {"escalate"}
+    needed = {name for service in SERVICES.values() for name in service.get("depends_on", {})}
+    assert "escalate" not in needed  # or Compose would start it with whoever needs it
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -143,7 +159,7 @@ def test_the_made_secrets_are_the_mounted_ones_and_settings_take_them(
     assert (ROOT / ".gitignore").read_text().splitlines().count("deploy/secrets/") == 1
     mounted = tmp_path / "run"
     mounted.mkdir()
-    for name in ("worker", "dashboard"):
+    for name in ("worker", "escalate", "dashboard"):
         for source, target in secret_names(SERVICES[name]).items():
             (mounted / target).write_text(first[source])
     monkeypatch.chdir(tmp_path)
@@ -151,6 +167,8 @@ def test_the_made_secrets_are_the_mounted_ones_and_settings_take_them(
     settings = load_settings()
     assert settings.clickhouse.password.get_secret_value() == first["clickhouse_dashboard_password"].strip()
     assert settings.privacy.author_salt is not None
+    assert settings.escalation.api_key is not None
+    assert settings.escalation.api_key.get_secret_value() == first["escalation_api_key"].strip()
     assert [len(getattr(settings.dashboard.tokens, role)) for role in DashboardTokens.model_fields] == [1, 1, 1]
 
 
@@ -182,9 +200,10 @@ def test_the_first_user_is_let_in_from_inside_the_container_alone() -> None:
 def test_prometheus_asks_every_part_that_serves_metrics_at_its_port() -> None:
     document = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
     ((found,),) = (job["dns_sd_configs"] for job in document["scrape_configs"])
-    assert found["names"] == ["worker", "alerts"]
+    assert found["names"] == ["worker", "alerts", "escalate"]
     assert str(found["port"]) == image_environment()["VOXPOP_WORKER__HTTP_PORT"]
     assert SERVICES["alerts"]["environment"]["VOXPOP_ALERTS__HTTP_PORT"] == str(found["port"])
+    assert SERVICES["escalate"]["environment"]["VOXPOP_ESCALATION__HTTP_PORT"] == str(found["port"])
 
 
 def test_grafana_gets_what_its_provisioning_asks_for() -> None:

@@ -4,7 +4,10 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import kubernetes_validate
@@ -13,6 +16,8 @@ import yaml
 
 from tests.deployment import (
     DEPLOY,
+    ESCALATION,
+    K8S,
     ROOT,
     image_environment,
     instructions,
@@ -22,11 +27,16 @@ from tests.deployment import (
     manifests,
     refused,
     unknown_words,
+    variables_in,
 )
 from workers.settings import KafkaSettings, WorkerSettings
 
 VERSION = "1.34"
 DOCUMENTS = list(manifests())
+SETTINGS_FILES = {
+    "voxpop-settings": K8S / "settings.env",
+    "voxpop-escalation-settings": ESCALATION / "settings.env",
+}
 KEDA_KINDS = {"ScaledObject", "TriggerAuthentication"}
 PARTS = {d["metadata"]["name"]: d for _, d in DOCUMENTS if d["kind"] in ("Deployment", "Job")}
 DEPLOYMENTS = {name: d for name, d in PARTS.items() if d["kind"] == "Deployment"}
@@ -60,9 +70,11 @@ def container(name: str) -> dict[str, Any]:
 
 
 def variables(name: str) -> dict[str, str]:
-    """What a part's process finds in its environment: the image's, then settings.env, then its own."""
+    """What a part's process finds in its environment: the image's, then those of settings.env, then its own."""
     own = {entry["name"]: entry["value"] for entry in container(name).get("env", [])}
-    return image_environment() | k8s_settings() | own
+    maps = {map_name: variables_in(file) for map_name, file in SETTINGS_FILES.items()}
+    given = [maps[source["configMapRef"]["name"]] for source in container(name)["envFrom"]]
+    return image_environment() | {key: value for some in given for key, value in some.items()} | own
 
 
 def labels(name: str) -> dict[str, str]:
@@ -87,13 +99,15 @@ def test_the_schema_refuses_what_the_server_would() -> None:
         kubernetes_validate.validate(PARTS["worker"] | {"specs": {}}, VERSION, strict=True)
 
 
-def test_every_file_is_named_by_the_kustomization_and_every_reference_leads_somewhere() -> None:
-    there = {path.name for path in (DEPLOY / "k8s").glob("*.yaml")} - {"kustomization.yaml"}
-    assert set(kustomization()["resources"]) == there
-    (generator,) = kustomization()["configMapGenerator"]
-    assert generator == {"name": "voxpop-settings", "envs": ["settings.env"]}
+def test_every_file_is_named_by_a_kustomization_and_every_reference_leads_somewhere() -> None:
+    for folder, settings in ((K8S, "voxpop-settings"), (ESCALATION, "voxpop-escalation-settings")):
+        there = {path.name for path in folder.glob("*.yaml")} - {"kustomization.yaml"}
+        assert set(kustomization(folder)["resources"]) == there
+        (generator,) = kustomization(folder)["configMapGenerator"]
+        assert generator == {"name": settings, "envs": ["settings.env"]}
     for name in PARTS:
-        assert container(name)["envFrom"] == [{"configMapRef": {"name": generator["name"]}}]
+        maps = [source["configMapRef"]["name"] for source in container(name)["envFrom"]]
+        assert maps == (list(SETTINGS_FILES) if name == "escalate" else ["voxpop-settings"])
     (image,) = kustomization()["images"]
     assert {container(name)["image"] for name in PARTS} == {image["name"]}
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)
@@ -102,20 +116,30 @@ def test_every_file_is_named_by_the_kustomization_and_every_reference_leads_some
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl to build it with")
-def test_kustomize_builds_of_it_what_kubernetes_takes() -> None:
-    done = subprocess.run(["kubectl", "kustomize", DEPLOY / "k8s"], capture_output=True, text=True, check=True)
+@pytest.mark.parametrize("escalating", [False, True])
+def test_kustomize_builds_of_it_what_kubernetes_takes(tmp_path: Path, escalating: bool) -> None:
+    folder = shutil.copytree(K8S, tmp_path / "k8s")
+    chosen = folder / "kustomization.yaml"
+    off = chosen.read_text(encoding="utf-8")
+    if escalating:
+        chosen.write_text(off.replace("# components: [escalation]", "components: [escalation]"), encoding="utf-8")
+    done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, check=True)
     built = [document for document in yaml.safe_load_all(done.stdout) if document["kind"] not in KEDA_KINDS]
     for document in built:
         kubernetes_validate.validate(document, VERSION, strict=True)
-    (settings,) = (document for document in built if document["kind"] == "ConfigMap")
-    assert settings["data"] == k8s_settings()
+    named = {map_name: file for map_name, file in SETTINGS_FILES.items() if escalating or file.parent == K8S}
+    maps = {document["metadata"]["name"]: document for document in built if document["kind"] == "ConfigMap"}
+    whole = {name: next(full for full in maps if re.fullmatch(rf"{name}-[a-z0-9]{{10}}", full)) for name in named}
+    assert {name: maps[full]["data"] for name, full in whole.items()} == {n: variables_in(f) for n, f in named.items()}
     (image,) = kustomization()["images"]
-    parts = [document for document in built if document["kind"] in ("Deployment", "Job")]
-    assert {part["metadata"]["name"] for part in parts} == set(PARTS)
-    for part in parts:
+    parts = {d["metadata"]["name"]: d for d in built if d["kind"] in ("Deployment", "Job")}
+    assert set(parts) == set(PARTS) - (set() if escalating else {"escalate"})
+    for name, part in parts.items():
+        assert part["metadata"]["namespace"] == kustomization()["namespace"]
         (only,) = part["spec"]["template"]["spec"]["containers"]
         assert only["image"] == f"{image['newName']}:{image['newTag']}"
-        assert only["envFrom"] == [{"configMapRef": {"name": settings["metadata"]["name"]}}]
+        wanted = [whole[source["configMapRef"]["name"]] for source in container(name)["envFrom"]]
+        assert [source["configMapRef"]["name"] for source in only["envFrom"]] == wanted
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -167,7 +191,8 @@ def test_what_is_mounted_is_what_the_settings_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", DEPLOYMENTS)
 def test_its_probes_ask_paths_and_ports_that_the_part_serves(name: str) -> None:
-    served = {"dashboard": {"/healthz"}, "worker": {"/healthz", "/readyz"}, "alerts": {"/healthz", "/readyz"}}
+    both = {"/healthz", "/readyz"}
+    served = {"dashboard": {"/healthz"}, "worker": both, "alerts": both, "escalate": both}
     probes = {kind: container(name).get(f"{kind}Probe") for kind in ("startup", "liveness", "readiness")}
     if name not in served:
         assert set(probes.values()) == {None}
@@ -177,10 +202,10 @@ def test_its_probes_ask_paths_and_ports_that_the_part_serves(name: str) -> None:
     assert len(asked) == 3
     assert {probe["path"] for probe in asked} == served[name]
     assert {probe["port"] for probe in asked} == {port["name"]}
-    opened = "VOXPOP_DASHBOARD__PORT" if name == "dashboard" else f"VOXPOP_{name.upper()}__HTTP_PORT"
-    assert str(port["containerPort"]) == variables(name)[opened]
-    host = "VOXPOP_DASHBOARD__HOST" if name == "dashboard" else f"VOXPOP_{name.upper()}__HTTP_HOST"
-    assert variables(name)[host] == "0.0.0.0"
+    section = {"escalate": "ESCALATION"}.get(name, name.upper())
+    prefix = f"VOXPOP_{section}__" if name == "dashboard" else f"VOXPOP_{section}__HTTP_"
+    assert str(port["containerPort"]) == variables(name)[f"{prefix}PORT"]
+    assert variables(name)[f"{prefix}HOST"] == "0.0.0.0"
 
 
 def test_a_part_is_given_more_time_to_end_than_its_block_takes() -> None:
@@ -233,6 +258,7 @@ def test_nothing_is_let_through_but_names_kafka_clickhouse_metrics_and_the_dashb
         "names": {53},
         "kafka": {int(kafka.rpartition(":")[2])},
         "clickhouse": {int(k8s_settings()["VOXPOP_CLICKHOUSE__PORT"])},
+        "endpoint": {urlsplit(variables("escalate")["VOXPOP_ESCALATION__BASE_URL"]).port or 443},
     }
     for name, host in (("kafka", kafka.split(":")[0]), ("clickhouse", store)):
         (rule,) = POLICIES[name]["egress"]
@@ -250,8 +276,24 @@ def test_every_part_reaches_what_it_needs() -> None:
         reached = {
             policy for policy, spec in POLICIES.items()
             if (wanted := spec["podSelector"].get("matchLabels")) and wanted.items() <= labels(name).items()
-        } & {"kafka", "clickhouse"}  # fmt: skip
-        assert reached == ({"kafka", "clickhouse"} if name in ("worker", "alerts") else {"clickhouse"})
+        }  # fmt: skip
+        with_kafka = {"kafka"} if name in ("worker", "alerts", "escalate") else set()
+        alone = {"dashboard": {"dashboard"}, "escalate": {"endpoint"}}.get(name, set())
+        assert reached == {"clickhouse"} | with_kafka | alone
+    (served,) = POLICIES["metrics"]["podSelector"]["matchExpressions"]
+    assert set(served["values"]) == {
+        n for n in DEPLOYMENTS if container(n).get("ports", [{}])[0].get("name") == "metrics"
+    }
+
+
+def test_the_endpoint_is_one_address_that_leads_nowhere_until_it_is_yours() -> None:
+    (rule,) = POLICIES["endpoint"]["egress"]
+    ((block,),) = (peer.values() for peer in rule["to"])
+    assert ip_network(block["cidr"]).num_addresses == 1
+    assert ip_network(block["cidr"]).subnet_of(ip_network("203.0.113.0/24"))  # RFC 5737: documentation
+    assert {name for name in PARTS if "voxpop/endpoint" in labels(name)} == {"escalate"}
+    assert DEPLOYMENTS["escalate"]["spec"]["replicas"] == 1
+    assert DEPLOYMENTS["escalate"]["spec"]["strategy"] == {"type": "Recreate"}
 
 
 def test_every_secret_is_described_with_the_keys_that_it_must_have() -> None:

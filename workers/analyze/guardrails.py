@@ -118,7 +118,7 @@ def _is_supported(claim: Claim, evidence: Evidence) -> bool:
 
 
 def _numbers_occur(claim: Claim, evidence: Evidence) -> bool:
-    return _numbers(claim.text) <= {number for text in _cited(claim, evidence) for number in _numbers(text)}
+    return numbers_of(claim.text) <= {number for text in _cited(claim, evidence) for number in numbers_of(text)}
 
 
 def _prices_occur(claim: Claim, evidence: Evidence) -> bool:
@@ -206,7 +206,8 @@ def _coverage(claim: Claim, evidence: Evidence) -> float:
     return 1 - missing / max(1, len(uncovered(claim.text, ())))
 
 
-def _numbers(text: str) -> set[str]:
+def numbers_of(text: str) -> set[str]:
+    """The numbers that a text names, in digits or words, as digits."""
     found = {number.strip(".,:/") for number in _NUMBER.findall(text)}
     return found | {_NUMBER_WORDS[word] for word in words_of(text) if word in _NUMBER_WORDS}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from workers.escalation.endpoint import CallFailed, Endpoint, Unusable
 from workers.escalation.question import ANSWER_TOKENS, question, read_answer
 from workers.settings import EscalationSettings
-from workers.store.escalations import Call, Candidate
+from workers.store.escalations import Call, Candidate, Spent
 
 MILLION = 1_000_000
 UNANSWERED = "failed:unanswered"  # what a call is until its end is noted
@@ -26,11 +26,18 @@ class Begun(NamedTuple):
         return self.noted.prompt_tokens + self.noted.answer_tokens
 
 
+def room(spent: Spent, wish: EscalationSettings) -> tuple[int, int]:
+    """How many calls and tokens every budget has left; below zero when it is overrun."""
+    calls = min(wish.calls_per_hour - spent.calls_hour, wish.calls_per_day - spent.calls_day)
+    tokens = min(wish.tokens_per_hour - spent.tokens_hour, wish.tokens_per_day - spent.tokens_day)
+    return calls, tokens
+
+
 def begin(candidate: Candidate, wish: EscalationSettings, now: datetime) -> Begun:
     """The call about a row, at its most."""
     row = candidate.row
     body = question(wish.model, row["title"], row["text"], wish.max_chars)
-    return Begun(body, _taking(_call(candidate, wish, now), wish, len(body), ANSWER_TOKENS))
+    return Begun(body, taking(_call(candidate, wish, now), wish, len(body), ANSWER_TOKENS))
 
 
 def set_aside(candidate: Candidate, wish: EscalationSettings, now: datetime) -> Call:
@@ -51,7 +58,7 @@ def make(begun: Begun, endpoint: Endpoint, wish: EscalationSettings) -> Call:
         outcome = "confirmed" if answer.label == noted.old_label else "changed"
         noted = noted._replace(answer=answer.label, outcome=outcome)
         if answer.prompt_tokens is not None and answer.answer_tokens is not None:
-            noted = _taking(noted, wish, answer.prompt_tokens, answer.answer_tokens)
+            noted = taking(noted, wish, answer.prompt_tokens, answer.answer_tokens)
     return noted._replace(revision=1, latency_ms=round((time.monotonic() - began_s) * 1000))
 
 
@@ -81,6 +88,7 @@ def _call(candidate: Candidate, wish: EscalationSettings, now: datetime) -> Call
     )
 
 
-def _taking(call: Call, wish: EscalationSettings, prompt_tokens: int, answer_tokens: int) -> Call:
+def taking(call: Call, wish: EscalationSettings, prompt_tokens: int, answer_tokens: int) -> Call:
+    """The call with what it takes."""
     cost = (prompt_tokens * wish.prompt_price + answer_tokens * wish.answer_price) / MILLION
     return call._replace(prompt_tokens=prompt_tokens, answer_tokens=answer_tokens, cost=cost)

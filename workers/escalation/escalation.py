@@ -9,15 +9,17 @@ noted before its row is replaced, and rows are found by what is noted: whoever d
 and pays for nothing twice. A call that was begun counts in the budgets whether its end was seen or not.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.insights import Insight
+from workers import metrics
 from workers.analyze.instructions import addresses_machine
 from workers.escalation.breaker import Breaker
-from workers.escalation.calls import Begun, begin, make, set_aside
+from workers.escalation.calls import Begun, begin, make, room, set_aside
 from workers.escalation.endpoint import Endpoint
 from workers.escalation.second_opinion import with_label
 from workers.failpoints import failpoint
@@ -63,13 +65,17 @@ class Escalation:
         self._store, self._endpoint, self._in_place = store, endpoint, in_place
         self._breaker, self._settings, self._now = breaker, settings, now
         self.tally = Tally()
+        self.last_step = time.monotonic()
 
     def round(self) -> int:
         """Asks about some rows and puts in place what is answered; how much it did.
 
         Raises `StoreUnavailable`, `StoreRefused` or `BrokerUnavailable`; the next round then goes on.
         """
-        return self._ask(self._store.unanswered(self._settings, ASKED_A_ROUND)) + self._apply()
+        self.last_step = time.monotonic()
+        done = self._ask(self._store.unanswered(self._settings, ASKED_A_ROUND)) + self._apply()
+        metrics.ESCALATIONS_HELD.set(self.tally.held)
+        return done
 
     def _ask(self, candidates: Sequence[Candidate]) -> int:
         self.tally.held = False
@@ -98,9 +104,8 @@ class Escalation:
         """Calls about the first of these: as many as every budget has room for, should each take the most it can."""
         if not candidates:
             return []
-        wish, spent = self._settings, self._store.spent()
-        calls = min(wish.calls_per_hour - spent.calls_hour, wish.calls_per_day - spent.calls_day)
-        tokens = min(wish.tokens_per_hour - spent.tokens_hour, wish.tokens_per_day - spent.tokens_day)
+        wish = self._settings
+        calls, tokens = room(self._store.spent(), wish)
         chosen: list[Begun] = []
         for candidate in candidates[: max(0, calls)]:
             begun = begin(candidate, wish, self._now())
@@ -111,6 +116,7 @@ class Escalation:
         return chosen
 
     def _make(self, begun: Sequence[Begun]) -> None:
+        self.last_step = time.monotonic()
         self._store.note([each.noted for each in begun])
         failpoint("escalation-begun")
         with ThreadPoolExecutor(len(begun), "escalation") as pool:
@@ -123,6 +129,7 @@ class Escalation:
     def _count(self, call: Call) -> None:
         kind = call.outcome.partition(":")[0]
         self._breaker.note(good=kind in ("changed", "confirmed"))
+        metrics.ESCALATIONS.labels(kind).inc()
         self.tally.asked += 1
         setattr(self.tally, kind, getattr(self.tally, kind) + 1)
 

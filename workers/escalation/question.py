@@ -5,11 +5,12 @@ says is done.
 """
 
 import json
-from typing import Annotated, Any, Final, NamedTuple, get_args
+from typing import Final, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.insights import SentimentLabel
+from workers.escalation.completion import read_completion, read_object
 from workers.escalation.endpoint import Unusable
 
 LABELS: Final = get_args(SentimentLabel)
@@ -25,7 +26,6 @@ _SCHEMA: Final = {
     "additionalProperties": False,
 }
 _FORMAT: Final = {"type": "json_schema", "json_schema": {"name": "opinion", "strict": True, "schema": _SCHEMA}}
-Tokens = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
 class Answer(NamedTuple):
@@ -44,30 +44,6 @@ def question(model: str, title: str, text: str, most_chars: int) -> bytes:
     return json.dumps(document | {"response_format": _FORMAT}, ensure_ascii=False).encode()
 
 
-class _Envelope(BaseModel):
-    """Of a completion what is read; endpoints add much of their own."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
-
-
-class _Message(_Envelope):
-    content: str
-
-
-class _Choice(_Envelope):
-    message: _Message
-
-
-class _Usage(_Envelope):
-    prompt_tokens: Tokens
-    completion_tokens: Tokens
-
-
-class _Completion(_Envelope):
-    choices: list[_Choice] = Field(min_length=1, max_length=1)
-    usage: _Usage | None = None
-
-
 class _Opinion(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -76,26 +52,10 @@ class _Opinion(BaseModel):
 
 def read_answer(body: bytes) -> Answer:
     """Raises `Unusable`: not_json, wrong_form (of the completion, or keys that nobody asked for), wrong_label."""
-    try:
-        completion = _Completion.model_validate_json(body)
-    except ValidationError as error:
-        raise Unusable("not_json" if error.errors()[0]["type"] == "json_invalid" else "wrong_form") from None
-    try:
-        said = json.loads(completion.choices[0].message.content, object_pairs_hook=_each_key_once)
-    except (ValueError, RecursionError):
-        raise Unusable("not_json") from None
-    if not isinstance(said, dict) or set(said) != {"sentiment"}:
-        raise Unusable("wrong_form")
+    completion = read_completion(body)
+    said = read_object(completion.said, {"sentiment"})
     try:
         label = _Opinion.model_validate(said).sentiment
     except ValidationError:
         raise Unusable("wrong_label") from None
-    usage = completion.usage
-    return Answer(label, usage.prompt_tokens, usage.completion_tokens) if usage else Answer(label, None, None)
-
-
-def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
+    return Answer(label, completion.prompt_tokens, completion.answer_tokens)

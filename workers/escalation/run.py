@@ -10,12 +10,13 @@ from typing import Final
 import structlog
 
 from schemas.insights import Position
-from workers.errors import UsageError
+from workers.escalation.asking import need_endpoint
 from workers.escalation.breaker import Breaker
 from workers.escalation.endpoint import Endpoint
 from workers.escalation.escalation import Escalation, Tally
+from workers.health import Probes, serving
 from workers.reprocess import InPlace
-from workers.settings import Settings
+from workers.settings import EscalationSettings, Settings
 from workers.store.connect import StoreUnavailable, connect
 from workers.store.escalations import EscalationStore
 from workers.store.pages import Pages
@@ -30,35 +31,45 @@ from workers.stream.finished import FinishedBlocks
 log = structlog.get_logger(__name__)
 
 NICE: Final = 10
+STUCK_AFTER_S: Final = 300.0  # beyond a call's deadline: rows are looked for, written and waited for in between
 
 
 def run_escalation(settings: Settings, stop: threading.Event, *, once: bool) -> Tally:
     """Escalates until `stop` is set, or with `once` until nothing is left to ask or nothing may be asked. ClickHouse or a
     broker that is away is waited for, unless `once`. Raises `UsageError` when no endpoint is configured, `StoreRefused`."""
     chosen = settings.escalation
-    if chosen.base_url is None:
-        raise UsageError(
-            "no escalation endpoint is configured, so no text leaves this machine; set VOXPOP_ESCALATION__BASE_URL"
-        )
+    need_endpoint(chosen)
     if not once:
         os.nice(NICE)
     with _escalation(settings) as escalation:
+        away = threading.Event()  # ClickHouse or a broker
+        stuck_s = chosen.timeout_s + STUCK_AFTER_S
+        probes = Probes(lambda: time.monotonic() - escalation.last_step < stuck_s, lambda: not away.is_set())
         log.info("escalation started", endpoint=chosen.base_url, model=chosen.model, below=chosen.confidence_below)
-        while not stop.is_set():
-            try:
-                done = escalation.round()
-            except (StoreUnavailable, BrokerUnavailable) as error:
-                if once:
-                    raise
-                log.warning("trying again", cause=str(error))
-                done = 0
-            if once and not done:
-                break
-            if done:
-                log.info("escalated", **_counts(escalation.tally))
-            else:
-                stop.wait(chosen.poll_s)
+        with serving(probes, chosen.http_host, chosen.http_port):
+            _go_round(escalation, chosen, stop, away, once=once)
         return escalation.tally
+
+
+def _go_round(
+    escalation: Escalation, chosen: EscalationSettings, stop: threading.Event, away: threading.Event, *, once: bool
+) -> None:
+    while not stop.is_set():
+        try:
+            done = escalation.round()
+            away.clear()
+        except (StoreUnavailable, BrokerUnavailable) as error:
+            if once:
+                raise
+            log.warning("trying again", cause=str(error))
+            away.set()
+            done = 0
+        if once and not done:
+            break
+        if done:
+            log.info("escalated", **_counts(escalation.tally))
+        else:
+            stop.wait(chosen.poll_s)
 
 
 @contextmanager

@@ -64,7 +64,7 @@ SELECT model, sum(e.calls) AS calls, countIf(outcome = 'changed') AS changed, co
     countIf(outcome = 'changed' AND f.label = e.answer) AS endpoint_right,
     countIf(outcome = 'changed' AND f.label = e.old_label) AS pack_right,
     arraySort(groupUniqArrayIf(outcome, match(outcome, '^(refused|failed)'))) AS whys
-FROM (SELECT * FROM escalations FINAL) AS e
+FROM (SELECT * FROM escalations FINAL WHERE event_id != '') AS e
 LEFT JOIN
 (
     SELECT source, event_id, content_hash, argMax(new_label, corrected_at) AS label
@@ -83,7 +83,8 @@ class Candidate(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A row of `escalations`. Tokens and cost of revision 0 are the most that the call may take."""
+    """A row of `escalations`. Tokens and cost of revision 0 are the most that the call may take. Without an event it is
+    about a brief or a trace, as `reason` says."""
 
     call: str
     revision: int
@@ -194,7 +195,7 @@ class EscalationStore:
         return Spent(*map(int, self._reader.rows(_SPENT, {})[0]))
 
     def report(self) -> list[Outcome]:
-        """What came of all calls, by model."""
+        """What came of all second opinions, by model."""
         return [Outcome(*row) for row in self._reader.rows(_REPORT, {})]
 
     def _candidates(

@@ -1,4 +1,5 @@
-"""What tables say of an event besides its row: keys, retractions, claims, feedback, quotations, digests, sums of topics.
+"""What tables say of an event besides its row: keys, retractions, claims, feedback, quotations, digests, briefs, sums of
+topics.
 
 Removing it again changes nothing. All by patch parts: a mutation's file would keep the ids.
 """
@@ -23,7 +24,7 @@ _COUNT_DAYS: Final = (
     " sumForEachState(arrayMap(x -> toInt64(x), topic_vector)) AS vectors FROM insights"
     " WHERE notEmpty(topic_vector) AND toDate(event_time) IN {days:Array(Date)} GROUP BY day, pack"
 )
-CONDITIONS: Final = {"digests": _CITING, "alerts": _QUOTING}  # of tables that name events in arrays
+CONDITIONS: Final = {"digests": _CITING, "briefs": _CITING, "alerts": _QUOTING}  # of tables that name events in arrays
 
 
 class Traces:
@@ -63,7 +64,8 @@ class Traces:
             # A claim that still holds is another program's, which is about to look for us.
             over = "(until < now64(3) OR page IN (SELECT page FROM claims WHERE released))"
             self._writer.delete(f"DELETE FROM claims WHERE {_OF_EVENTS} AND {over}", named)  # noqa: S608
-            self._writer.delete(f"DELETE FROM digests WHERE {_CITING}", named)  # noqa: S608
+            for table in ("digests", "briefs"):
+                self._writer.delete(f"DELETE FROM {table} WHERE {_CITING}", named)  # noqa: S608
             kept = {
                 array: f"arrayFilter(({letter}, s, e) -> NOT ({_QUOTED}), {array}, sources, event_ids)"
                 for array, letter in (("quotes", "q"), ("sources", "a"), ("event_ids", "b"))
@@ -72,7 +74,7 @@ class Traces:
             self._writer.command(f"UPDATE alerts SET {changes} WHERE {_QUOTING}", named)  # noqa: S608
 
     def remove_of_page(self, page: str, rows: Collection[ErasedRow]) -> None:
-        """What names the events of a page's rows, the digests of the windows that they lie in, and the page's own lines.
+        """What names the events of a page's rows, digests and briefs of the windows that they lie in, and its own lines.
 
         `pages` is what must be dropped last: until then whoever comes does all of it again.
         """
@@ -85,11 +87,12 @@ class Traces:
         self._writer.command(_COUNT_DAYS, days, {"insert_deduplicate": 0})
         for some in batched(rows, 200):
             moments = [(row.product, round(row.event_time.timestamp())) for row in some]
-            within = (
-                "DELETE FROM digests WHERE arrayExists(m -> m.1 = product AND m.2 >= toUnixTimestamp(window_start)"
-                " AND m.2 < toUnixTimestamp(window_end), {moments:Array(Tuple(String, Int64))})"
-            )
-            self._writer.delete(within, {"moments": moments})
+            for table, about in (("digests", "m.1 = product"), ("briefs", "has(products, m.1)")):
+                within = (
+                    f"DELETE FROM {table} WHERE arrayExists(m -> {about} AND m.2 >= toUnixTimestamp(window_start)"  # noqa: S608
+                    " AND m.2 < toUnixTimestamp(window_end), {moments:Array(Tuple(String, Int64))})"
+                )
+                self._writer.delete(within, {"moments": moments})
 
     def _parts(self, named: dict[str, Any]) -> int:
         """As `Reader.parts_since` counts the lines of these events; too many rather than too few."""

@@ -1,0 +1,140 @@
+"""What a week's brief may rest on, and the briefs themselves, in ClickHouse.
+
+A statement is a sentence of a digest, or figures put into words: each piece between commas stands for itself, so that it
+can be looked for word by word in what is said of it.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from workers.settings import ClickHouseSettings
+from workers.store.connect import explain
+from workers.store.query import EventKey, Reader
+from workers.store.rows import TIME, WORD
+
+ASPECTS: Final = 3  # of a product: those most complained of
+_WEEK = "day >= {start:Date} AND day < {start:Date} + 7"
+_FIGURES = """
+SELECT product, sumIf(volume, this) AS texts, sumIf(v.negative, this), sumIf(v.positive, this), sumIf(v.urgent, this),
+    sumIf(volume, NOT this), sumIf(v.negative, NOT this)
+FROM
+(
+    SELECT *, day >= {start:Date} AS this FROM v_product_daily
+    WHERE day >= {start:Date} - 7 AND day < {start:Date} + 7
+) AS v
+WHERE empty({products:Array(String)}) OR has({products:Array(String)}, product)
+GROUP BY product HAVING texts > 0 ORDER BY texts DESC, product
+"""
+_ASPECTS = f"""
+SELECT product, aspect, sum(a.mentions) AS mentioned, sum(a.negative) AS against
+FROM aspects_daily AS a WHERE {_WEEK}
+GROUP BY product, aspect HAVING against > 0 ORDER BY product, against DESC, aspect LIMIT {ASPECTS} BY product
+"""  # noqa: S608
+_DIGESTS = """
+SELECT product, toDate(window_start), sentence, event_ids, sources
+FROM v_digests
+WHERE toDate(window_start) >= {start:Date} AND window_end <= toDateTime({start:Date} + 7, 'UTC')
+    AND window_end = window_start + toIntervalDay(1)
+ORDER BY product, support DESC, window_start, place, pack_version
+LIMIT 1 BY product, sentence
+"""
+
+
+class Statement(NamedTuple):
+    """A digest's sentence of a day with the events that it rests on, or figures of the week, which name no event."""
+
+    product: str
+    text: str
+    day: date | None
+    events: tuple[EventKey, ...]
+
+    @property
+    def is_figure(self) -> bool:
+        return self.day is None
+
+
+class BriefRow(NamedTuple):
+    """A brief as it is stored: each sentence with its product, its statements, its support, and whether it is quoted."""
+
+    week: str
+    start: date
+    products: Sequence[str]
+    sentences: Sequence[tuple[str, str, Sequence[Statement], float, bool]]
+    model: str
+    pack: str
+    pack_version: str
+    cost: float
+
+
+class BriefStore:
+    """Reads and writes through one client. Every method raises `StoreUnavailable` or `StoreRefused`."""
+
+    def __init__(self, client: Client, settings: ClickHouseSettings) -> None:
+        self._client, self._settings = client, settings
+        self._reader = Reader(client, settings)
+
+    def statements(self, start: date, products: Sequence[str]) -> dict[str, list[Statement]]:
+        """By product, the one with most texts first: what is known of the week that begins on that Monday, the figures
+        first, then the digests' sentences, the best supported first. Of all products when none is named."""
+        week = {"start": start.isoformat()}
+        found: dict[str, list[Statement]] = {}
+        for product, *figures in self._reader.rows(_FIGURES, week | {"products": list(products)}):
+            found[product] = [Statement(product, text, None, ()) for text in _told(*map(int, figures))]
+        for product, aspect, mentions, negative in self._reader.rows(_ASPECTS, week):
+            if product in found:
+                text = f"Of {aspect.replace('_', ' ')}: {mentions} mentions, {negative} negative mentions."
+                found[product].append(Statement(product, text, None, ()))
+        for product, day, sentence, ids, sources in self._reader.rows(_DIGESTS, week):
+            if product in found:
+                events = tuple(map(EventKey, sources, ids))
+                found[product].append(Statement(product, sentence, day, events))
+        return found
+
+    def insert(self, row: BriefRow) -> None:
+        """Adds a brief."""
+        start = datetime(row.start.year, row.start.month, row.start.day, tzinfo=UTC)
+        events = [[event for statement in said[2] for event in statement.events] for said in row.sentences]
+        columns: dict[str, tuple[str, Any]] = {
+            "week": (WORD, row.week),
+            "window_start": ("DateTime('UTC')", start),
+            "window_end": ("DateTime('UTC')", start + timedelta(days=7)),
+            "products": ("Array(String)", list(row.products)),
+            "product_of": ("Array(String)", [said[1] for said in row.sentences]),
+            "sentences": ("Array(String)", [said[0] for said in row.sentences]),
+            "statements": ("Array(Array(String))", [[s.text for s in said[2]] for said in row.sentences]),
+            "citations": ("Array(Array(String))", [[event.event_id for event in cited] for cited in events]),
+            "cited_sources": ("Array(Array(String))", [[event.source for event in cited] for cited in events]),
+            "support": ("Array(Float32)", [said[3] for said in row.sentences]),
+            "quoted": ("Array(Bool)", [said[4] for said in row.sentences]),
+            "model": (WORD, row.model),
+            "pack": (WORD, row.pack),
+            "pack_version": (WORD, row.pack_version),
+            "cost": ("Float64", row.cost),
+            "created_at": (TIME, datetime.now(UTC)),
+        }
+        try:
+            self._client.insert(
+                "briefs",
+                [[value for _, value in columns.values()]],
+                column_names=list(columns),
+                column_type_names=[kind for kind, _ in columns.values()],
+                settings={"async_insert": 0},
+            )
+        except ClickHouseError as error:
+            raise explain(error, self._settings) from error
+
+
+def _told(texts: int, negative: int, positive: int, urgent: int, before: int, negative_before: int) -> Iterator[str]:
+    """A product's figures of the week, and how they were in the week before, in words."""
+    now = round(100 * negative / texts)
+    yield f"{texts} texts, {now} % negative, {round(100 * positive / texts)} % positive, {urgent} urgent texts."
+    if before:
+        then = round(100 * negative_before / before)
+        yield f"{before} texts the week before, {then} % negative the week before."
+        if now != then:
+            way = "up" if now > then else "down"
+            yield f"The negative share is {way} from {then} % to {now} %."
