@@ -635,6 +635,21 @@ def audit(
     show_audit(_settings(), action, limit, out, as_json=as_json)
 
 
+@app.command()
+def lineage(
+    event: Annotated[str, typer.Argument(help="An event, by the producer's id.")],
+    source: Annotated[str, typer.Option(help="The event's source; without, of every source.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """From a stored event to its row, the pack's version that judged it, and the data and training behind that version.
+
+    Example: voxpop lineage r-1 --source web-shop
+    """
+    from workers.commands.lineage import show_lineage
+
+    show_lineage(_settings(), event, source, out, as_json=as_json)
+
+
 @alerts_app.callback(invoke_without_command=True)
 def alerts(context: typer.Context) -> None:
     """Watch the insights' topic until stopped, and tell what is unusual: topic, table, webhooks, e-mail.
@@ -731,11 +746,17 @@ def packs_show(
     pack: Annotated[
         str | None, typer.Argument(help="A built pack's name or directory; the configured one if unset.")
     ] = None,
+    version: Annotated[
+        str | None, typer.Argument(help="One of its versions, as rows name it; the current one if unset.")
+    ] = None,
 ) -> None:
-    """A pack's card: base, licence, heads, metrics, limits. Example: voxpop packs show"""
+    """A pack's card: base, licence, heads, metrics, limits, and what it was learnt from.
+
+    Example: voxpop packs show e5-small-multilingual 3+8493056e
+    """
     from workers.commands.packs import show_card
 
-    show_card(_settings(), pack, out)
+    show_card(_settings(), pack, version, out)
 
 
 @packs_app.command("copy")

@@ -96,7 +96,8 @@ def test_what_the_statements_bear_out_is_kept_with_what_it_rests_on(liar: tuple[
         ("The battery is great and the sound is clear.", ["The battery", "The sound"]),
         ("Tavio had 10 texts, 30 % negative, 60 % positive.", ["10 texts"]),
         ("The negative share is up from 0 % to 30 %.", ["The negative share"]),
-        ("The staff is friendly.", ["The staff"]),
+        ("\n\n", ["The staff"]),
+        ("the staff\nis   friendly", ["The staff"]),
     )
     made = brief(settings)
     assert [(s.product, s.text, s.quoted) for s in made.sentences] == [
@@ -108,7 +109,7 @@ def test_what_the_statements_bear_out_is_kept_with_what_it_rests_on(liar: tuple[
     assert not made.refused
     page = "\n".join(markdown(made))
     assert "- The battery is great and the sound is clear.[^1][^2]" in page
-    assert "[^1]: Tavio, digest of 2026-06-17, 1 texts: The battery is great." in page
+    assert "[^1]: Tavio, digest of 2026-06-17, 1 text: The battery is great." in page
     assert page.index("## Tavio") < page.index("## Garza")
     rows = Rows(settings)
     stored = rows.select(
@@ -157,6 +158,9 @@ def test_only_statements_are_sent_and_none_that_gives_orders(liar: tuple[LyingEn
         ("number", "Tavio had 900 texts, 30 % negative.", ["10 texts"]),
         ("figure", "Tavio had 10 texts, 60 % negative.", ["10 texts"]),
         ("figure", "Tavio had 30 % positive texts.", ["10 texts"]),
+        ("figure", "Tavio had 10 texts, 60 % positive, thirty of them urgent texts.", ["10 texts"]),
+        ("markup", "The battery is great <b>", ["The battery"]),
+        ("markup", "# The battery is great", ["The battery"]),
         ("trend", "The battery is great, because the sound is clear.", ["The battery", "The sound"]),
         ("trend", "The battery is great and improving.", ["The battery"]),
         ("product", "The battery is great and the staff is friendly.", ["The battery", "The staff"]),

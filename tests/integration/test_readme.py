@@ -70,7 +70,7 @@ def help_of(*path: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
 def test_every_command_of_the_readme_exists_with_the_options_it_is_shown_with(words: list[str]) -> None:
-    depth = 2 if words[0] in ("packs", "deadletters", "feedback") or words[:2] == ["alerts", "replay"] else 1
+    depth = 2 if words[0] in ("packs", "deadletters", "feedback", "traces") or words[:2] == ["alerts", "replay"] else 1
     code, text = help_of(*words[:depth])
     assert code == 0
     assert [word for word in words if word.startswith("--") and word not in text] == []

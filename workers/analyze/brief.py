@@ -8,12 +8,13 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from workers.analyze.guardrails import Claim, failures
+from workers.analyze.guardrails import NUMBER_WORDS, Claim, failures
 from workers.analyze.opinions import words_of
 from workers.analyze.support import Evidence
 
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _PIECE = re.compile(r"[,;:](?=\s)|[.!?](?=\s|$)")
+_MARKUP: Final = frozenset("<>[]{}`|*#\\~^")  # that no statement has: a brief is shown as Markdown
 # Words that tell of a change, a comparison or a cause; also as beginnings of words.
 _CONNECTING: Final = frozenset(
     word
@@ -42,12 +43,17 @@ def brief_failures(claim: Claim, evidence: Evidence, products: Sequence[str]) ->
         failed.append("figure")
     if not _connects_as_they_do(claim.text, said):
         failed.append("trend")
+    if _MARKUP & set(claim.text) - set("".join(said)):
+        failed.append("markup")
     return tuple(failed)
 
 
 def _figures_are_theirs(claim: str, cited: Sequence[str]) -> bool:
-    """Whether every number stands in a piece of a cited statement that the claim has word by word."""
-    text = _plain(claim)
+    """Whether every number stands in a piece of a cited statement that the claim has word by word; one in letters stands
+    there in letters."""
+    text, there = _plain(claim), {word for statement in cited for word in words_of(statement)}
+    if any(word in NUMBER_WORDS and word not in there for word in words_of(claim)):
+        return False
     covered = [
         (at, at + len(piece))
         for statement in cited

@@ -23,7 +23,7 @@ OPPOSED: Final = 0.25  # leanings of a sentence and of what it rests on, on eith
 LEAKED_WORDS: Final = 6  # of the prompt, in a row
 
 _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
-_NUMBER_WORDS: Final = {
+NUMBER_WORDS: Final = {
     word: number
     for number, words in {
         "2": "two dos",
@@ -209,7 +209,7 @@ def _coverage(claim: Claim, evidence: Evidence) -> float:
 def numbers_of(text: str) -> set[str]:
     """The numbers that a text names, in digits or words, as digits."""
     found = {number.strip(".,:/") for number in _NUMBER.findall(text)}
-    return found | {_NUMBER_WORDS[word] for word in words_of(text) if word in _NUMBER_WORDS}
+    return found | {NUMBER_WORDS[word] for word in words_of(text) if word in NUMBER_WORDS}
 
 
 def _compact(price: str) -> str:

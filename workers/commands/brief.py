@@ -10,7 +10,7 @@ from workers.commands.query import json_line
 from workers.errors import UsageError
 from workers.escalation.brief import Brief, monday_of, write_brief
 from workers.settings import Settings
-from workers.store.briefs import Statement
+from workers.store.briefs import Statement, counted
 
 
 def show_brief(
@@ -44,7 +44,7 @@ def markdown(brief: Brief) -> Iterator[str]:
     yield ""
     for statement, number in notes.items():
         origin = "figures of the week" if statement.is_figure else f"digest of {statement.day}"
-        events = f", {len(statement.events)} texts" if statement.events else ""
+        events = f", {counted(len(statement.events))}" if statement.events else ""
         yield f"[^{number}]: {statement.product}, {origin}{events}: {statement.text}"
     quoted = sum(sentence.quoted for sentence in brief.sentences)
     yield from (

@@ -15,10 +15,12 @@ from workers.settings import Settings
 from workers.slm.build import ensure_built, ensure_pack
 from workers.slm.derive import copied
 from workers.slm.gate import check
+from workers.slm.origins import ancestry, origin_of
 from workers.slm.packs import Pack, list_packs, load_pack, read_card, verify_pack
 from workers.slm.recipes import shipped_recipes
 from workers.slm.versions import (
     Pointer,
+    find_card,
     find_version,
     is_pack_name,
     list_versions,
@@ -161,8 +163,17 @@ def verify(settings: Settings, wanted: str | None, out: Console) -> None:
         out.print(f"{card.name} {card.version}: {len(card.files)} files whole", highlight=False)
 
 
-def show_card(settings: Settings, wanted: str | None, out: Console) -> None:
-    """The card of a built pack, as YAML."""
-    card = read_card(pack_path(settings.packs_dir, wanted or settings.model.pack))
-    text = yaml.safe_dump(card.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+def show_card(settings: Settings, wanted: str | None, version: str | None, out: Console) -> None:
+    """The card of a built pack, or of one of its versions, as YAML, with what it was learnt from. Raises `PackError`."""
+    name = wanted or settings.model.pack
+    if version is None:
+        card = read_card(pack_path(settings.packs_dir, name))
+    else:
+        _need_name(name)
+        known = find_card(settings.packs_dir, name, version)
+        card = known or read_card(find_version(settings.packs_dir, name, version))  # which names those there are
+    document = card.model_dump(mode="json", exclude_none=True)
+    if (origin := origin_of(ancestry(settings.packs_dir, card)[-1])) is not None:
+        document |= {"origin": {name: told for name, told in origin.items() if name != "base"}}
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     out.print(text, markup=False, highlight=False, soft_wrap=True, end="")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from workers.analyze.judge import OWN_FIELDS
+from workers.commands.audit import operator
 from workers.commands.packs import promote_version
 from workers.commands.query import json_line
 from workers.commands.train_report import figures, show_report
@@ -163,6 +164,7 @@ def _training(request: TrainRequest, file: LabelledFile, report: Mapping[str, An
         holdout_rows=report["holdout_rows"],
         seed=request.seed,
         date=datetime.datetime.now(datetime.UTC).date(),
+        by=operator(),
         metrics={
             "macro_f1": held["macro_f1"],
             "macro_f1_low": held["interval"][0],

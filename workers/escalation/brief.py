@@ -132,7 +132,8 @@ def _check(brief: Brief, written: Sequence[Written], statements: Sequence[Statem
     evidence = reader.read([statement.text for statement in statements])
     of = [statement.product for statement in statements]
     refused: Counter[str] = Counter()
-    texts = [as_sentence(each.text) for each in written]
+    written = [each for each in written if each.text.strip()]
+    texts = [as_sentence(" ".join(each.text.split())) for each in written]
     vectors, leanings = reader.seen(texts)
     for text, each, vector, leaning in zip(texts, written, vectors, leanings.tolist(), strict=True):
         cites = tuple(sorted({number - 1 for number in each.cites}))

@@ -13,7 +13,7 @@ from workers.slm.bert import Bert
 from workers.slm.checkpoint import read_checkpoint
 from workers.slm.ct2_bert import write_encoder
 from workers.slm.ct2_llama import gguf_tokenizer, write_decoder
-from workers.slm.durable import alone, sync, sync_directory
+from workers.slm.durable import alone, replace_text, sync, sync_directory
 from workers.slm.e5s1 import read_e5s1
 from workers.slm.errors import PackError
 from workers.slm.gguf import read_gguf
@@ -23,7 +23,7 @@ from workers.slm.prune import with_layers
 from workers.slm.recipes import Recipe, digest, load_recipe, shipped_recipes
 from workers.slm.sources import Choice, Files, Progress, fetch_base
 from workers.slm.trained import with_trained
-from workers.slm.versions import current_version
+from workers.slm.versions import cards_dir, current_version
 
 # Names have no dot, so one pack's leavings are never taken for another's.
 SCRATCH = ".building"
@@ -197,6 +197,7 @@ def _copy_heads(recipe: Recipe, path: Path) -> HeadsCard | None:
 def _move_into_place(built: Path, path: Path) -> None:
     """A crash between the two renames leaves no pack, never half of one; the next call builds it again."""
     if path.exists():
+        _keep_card(path)
         replaced = path.with_name(f"{REPLACED}.{path.name}.{os.getpid()}")
         path.rename(replaced)
         built.rename(path)
@@ -204,6 +205,17 @@ def _move_into_place(built: Path, path: Path) -> None:
     else:
         built.rename(path)
     sync_directory(path.parent)
+
+
+def _keep_card(path: Path) -> None:
+    """Rows that were judged by what is about to be replaced still name its version."""
+    try:
+        card = packs.read_card(path)
+    except PackError:
+        return
+    kept = cards_dir(path.parent, path.name)
+    kept.mkdir(exist_ok=True)
+    replace_text(kept / f"{card.version}.yaml", (path / packs.CARD).read_text(encoding="utf-8"))
 
 
 def _sweep(packs_dir: Path, name: str) -> None:

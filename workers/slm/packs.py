@@ -48,6 +48,7 @@ class Training(_Frozen):
     holdout_rows: int
     seed: int
     date: datetime.date
+    by: str = Field(default="", description="The operating system's user and machine; empty when it was not noted.")
     metrics: dict[str, float]
 
 
@@ -141,13 +142,17 @@ class Pack:
 
 def read_card(path: Path) -> PackCard:
     """The card of the pack in directory `path`, unverified. Raises `PackError`."""
-    file = path / CARD
+    if not (path / CARD).exists():
+        raise PackError(f"{path} holds no pack ({CARD} is missing); build one with: voxpop packs build")
+    return read_card_file(path / CARD)
+
+
+def read_card_file(file: Path) -> PackCard:
+    """The card in a file. Raises `PackError`."""
     try:
         return PackCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise PackError(f"{path} holds no pack ({CARD} is missing); build one with: voxpop packs build") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(f"{file} cannot be read ({_one_line(error)}); {_mend(path)}") from error
+        raise PackError(f"{file} cannot be read ({_one_line(error)}); {_mend(file.parent)}") from error
 
 
 def verify_pack(path: Path) -> PackCard:

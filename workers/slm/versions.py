@@ -3,6 +3,7 @@
     packs/NAME/                         what the recipe builds
     packs/NAME.versions/VERSION/        versions made on this machine: packs like any other, never changed
     packs/NAME.versions/current.json    which one is current, and every promotion that led there
+    packs/NAME.cards/VERSION.yaml       the cards of built versions that a newer one took the place of: rows still name them
 
 The pointer is one small file that is replaced by renaming: whoever reads it sees the old version or the new one.
 """
@@ -16,9 +17,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workers.slm.durable import alone, replace_text
 from workers.slm.errors import PackError
-from workers.slm.packs import CARD, VERSIONS, Pack, read_card
+from workers.slm.packs import CARD, VERSIONS, Pack, PackCard, read_card, read_card_file
 
 POINTER = "current.json"
+CARDS = ".cards"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)*\+[0-9a-f]{8}")
 
@@ -110,6 +112,20 @@ def find_version(packs_dir: Path, name: str, version: str) -> Path:
             return pack.path
     known = ", ".join(pack.version for pack in there) or "none"
     raise PackError(f"the pack {name} has no version {version!r}; it has: {known} (voxpop packs list)")
+
+
+def cards_dir(packs_dir: Path, name: str) -> Path:
+    """Where the cards of versions are kept that were built and are gone; need not exist."""
+    return packs_dir / f"{name}{CARDS}"
+
+
+def find_card(packs_dir: Path, name: str, version: str) -> PackCard | None:
+    """The card of one version, also of one that was built here and is gone; None when it is not known here."""
+    found = next((pack.card for pack in list_versions(packs_dir, name) if pack.version == version), None)
+    kept = cards_dir(packs_dir, name) / f"{version}.yaml"
+    if found is not None or not _VERSION.fullmatch(version) or not kept.is_file():
+        return found
+    return read_card_file(kept)
 
 
 def list_versions(packs_dir: Path, name: str) -> tuple[Pack, ...]:

@@ -86,7 +86,8 @@ class BriefStore:
             found[product] = [Statement(product, text, None, ()) for text in _told(*map(int, figures))]
         for product, aspect, mentions, negative in self._reader.rows(_ASPECTS, week):
             if product in found:
-                text = f"Of {aspect.replace('_', ' ')}: {mentions} mentions, {negative} negative mentions."
+                said = f"{counted(mentions, 'mention')}, {counted(negative, 'negative mention')}"
+                text = f"Of {aspect.replace('_', ' ')}: {said}."
                 found[product].append(Statement(product, text, None, ()))
         for product, day, sentence, ids, sources in self._reader.rows(_DIGESTS, week):
             if product in found:
@@ -128,13 +129,18 @@ class BriefStore:
             raise explain(error, self._settings) from error
 
 
+def counted(count: int, what: str = "text") -> str:
+    """1 text, 2 texts."""
+    return f"{count} {what}" + ("" if count == 1 else "s")
+
+
 def _told(texts: int, negative: int, positive: int, urgent: int, before: int, negative_before: int) -> Iterator[str]:
     """A product's figures of the week, and how they were in the week before, in words."""
-    now = round(100 * negative / texts)
-    yield f"{texts} texts, {now} % negative, {round(100 * positive / texts)} % positive, {urgent} urgent texts."
+    now, content = round(100 * negative / texts), round(100 * positive / texts)
+    yield f"{counted(texts)}, {now} % negative, {content} % positive, {counted(urgent, 'urgent text')}."
     if before:
         then = round(100 * negative_before / before)
-        yield f"{before} texts the week before, {then} % negative the week before."
+        yield f"{counted(before)} the week before, {then} % negative the week before."
         if now != then:
             way = "up" if now > then else "down"
             yield f"The negative share is {way} from {then} % to {now} %."

@@ -1,0 +1,97 @@
+"""What the shipped packs were learnt from is told of the very bytes that are shipped, and outlives a version."""
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.reference.small_pack import small_pack, write_recipe
+from tests.unit.test_pack_versions import made
+from workers.slm.build import build_pack
+from workers.slm.derive import copied
+from workers.slm.origins import ancestry, origin_of, shipped_origins
+from workers.slm.packs import HEADS_FILE, read_card
+from workers.slm.recipes import load_recipe
+from workers.slm.versions import find_card, list_versions
+
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared" / "data"
+ORIGINS = shipped_origins()
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ORIGINS.packs)
+def test_it_is_told_of_the_bytes_that_are_shipped(name: str) -> None:
+    """Train again, and this fails until origins.yaml says with what."""
+    recipe, origin = load_recipe(name), ORIGINS.packs[name]
+    assert origin.heads == sha256(recipe.heads_dir / HEADS_FILE)
+    assert origin.trained == (sha256(recipe.trained_file) if recipe.trained_file.is_file() else None)
+    assert origin.data.keys() <= ORIGINS.data_sets.keys()
+    assert origin.runs
+
+
+def test_every_data_set_taught_a_pack_and_every_program_is_there() -> None:
+    assert set(ORIGINS.data_sets) == {name for origin in ORIGINS.packs.values() for name in origin.data}
+    programs = {run.program for origin in ORIGINS.packs.values() for run in origin.runs}
+    for program in programs:
+        module = program.replace(".", "/")
+        assert (ROOT / f"{module}.py").is_file() or (ROOT / module / "__main__.py").is_file(), program
+        assert importlib.util.find_spec(program.rpartition(".")[0]) is not None
+
+
+def test_a_seed_is_the_programs_own() -> None:
+    seeds = {run.program: run.seed for run in ORIGINS.packs["e5-small-multilingual"].runs if run.seed is not None}
+    for program, seed in seeds.items():
+        module = ROOT / program.replace(".", "/")
+        file = module.with_suffix(".py") if module.with_suffix(".py").is_file() else module / "__main__.py"
+        assert f"torch.manual_seed({seed})" in file.read_text(encoding="utf-8")
+
+
+def test_our_own_files_are_those_of_today() -> None:
+    own = {
+        file: sha256_
+        for told in ORIGINS.data_sets.values()
+        for file, sha256_ in told.files.items()
+        if file.startswith("workers/")
+    }
+    assert own
+    assert {file: sha256(ROOT / file) for file in own} == own
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the data that packs are trained on is not at hand (../shared/data)")
+def test_the_files_of_others_are_those_at_hand() -> None:
+    files = {f: h for told in ORIGINS.data_sets.values() for f, h in told.files.items() if f.endswith(".gz")}
+    assert {file: sha256(DATA / file) for file in files} == files
+
+
+def test_of_other_heads_nothing_is_said(tmp_path: Path) -> None:
+    assert origin_of(small_pack(tmp_path).card) is None
+
+
+def test_a_version_leads_to_the_built_one_and_a_copy_to_its_source(tmp_path: Path) -> None:
+    built, packs = small_pack(tmp_path), tmp_path / "packs"
+    first = made(built, packs)
+    second = made(first, packs, "other")
+    copy = copied(second, packs, "unit")
+    assert [card.version for card in ancestry(packs, copy.card)] == [
+        copy.version, second.version, first.version, built.version,
+    ]  # fmt: skip
+    assert find_card(packs, "small", first.version) == first.card
+    assert find_card(packs, "small", "9+00000000") is None
+    assert find_card(packs, "small", "../../etc/passwd") is None
+
+
+def test_the_card_of_a_version_outlives_the_one_that_takes_its_place(tmp_path: Path) -> None:
+    built, packs = small_pack(tmp_path), tmp_path / "packs"
+    recipe = write_recipe(tmp_path, version="2")
+    newer = build_pack(recipe, packs, tmp_path / "cache")
+    assert [pack.version for pack in list_versions(packs, "small")] == [newer.version]
+    assert find_card(packs, "small", built.version) == built.card
+    assert read_card(packs / "small") == newer.card
+    kept = packs / "small.cards" / f"{built.version}.yaml"
+    assert yaml.safe_load(kept.read_text(encoding="utf-8"))["version"] == built.version
