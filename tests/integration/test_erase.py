@@ -449,14 +449,25 @@ class Standing:
 
 def test_a_block_that_is_judged_while_its_author_is_erased_is_turned_away(settings: Settings, rows: Rows) -> None:
     worker = processor(settings, producer := RememberingProducer())
-    analyze = worker._analyze
+    make = worker._make_insights
 
     def slow(results: Any) -> None:
-        analyze(results)
+        make(results)
         erase(settings)
 
-    worker._analyze = slow  # type: ignore[method-assign]
+    worker._make_insights = slow  # type: ignore[method-assign]
     worker.process([block(0, COUNT, VALUES)])
+    rows.assert_are(OTHERS)
+    assert_gone(rows, *THEIR_EVENTS)
+    assert len(producer.sent) == len(OTHERS)
+
+
+def test_a_block_that_was_judged_ahead_of_the_erasure_is_turned_away(settings: Settings, rows: Rows) -> None:
+    worker = processor(settings, producer := RememberingProducer())
+    ours = block(0, COUNT, VALUES)
+    ahead = worker.judge_ahead([ours])
+    erase(settings)
+    worker.process([ours], ahead)
     rows.assert_are(OTHERS)
     assert_gone(rows, *THEIR_EVENTS)
     assert len(producer.sent) == len(OTHERS)
