@@ -546,6 +546,12 @@ def eval_command(
     against: Annotated[str, typer.Option(help="Set beside it, by commas: vader, tfidf, minilm, smollm2.")] = "",
     train: Annotated[Path | None, typer.Option(help="What tfidf and minilm learn from, of the same columns.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows of each file, its first.")] = None,
+    reason: Annotated[
+        str,
+        typer.Option(metavar="TOKENS", help="A generator thinks so long about uncertain texts: 0,32,64 or 16-64."),
+    ] = "",
+    generator: Annotated[str | None, typer.Option(help="The decoder pack for --reason; the configured one.")] = None,
+    uncertain: Annotated[int, typer.Option(min=1, help="For --reason: so many texts, the least sure.")] = 100,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts here; it needs nothing else.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -555,13 +561,15 @@ def eval_command(
     """
     from workers.commands.evaluate import show_eval
     from workers.evaluate.run import EvalRequest
+    from workers.slm.reasoning import Budget
 
     settings = _settings()
-    if pack:
-        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"pack": pack})})
+    named = {name: value for name, value in (("pack", pack), ("generator", generator)) if value}
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update=named)})
     rivals = tuple(name.strip() for name in against.split(",") if name.strip())
     columns = (text_column, label_column, language_column)
-    request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit)
+    budgets = tuple(Budget.parse(each) for each in reason.split(",") if each.strip())
+    request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit, budgets, uncertain)
     show_eval(settings, request, html, out, err, as_json=as_json)
 
 
