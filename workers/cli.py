@@ -270,6 +270,23 @@ def escalate(
         show_escalate(_settings(serving=not once), out, once=once, as_json=as_json)
 
 
+@app.command()
+def headlines(
+    once: Annotated[bool, typer.Option("--once", help="End when no text is left to write about.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a generator write headlines for stored texts that are long or urgent, until stopped. Off by default.
+
+    Needs VOXPOP_HEADLINES__GENERATOR, a decoder pack. A headline that its text does not support is not written: the
+    author's own sentence stays. Rows are replaced afterwards, each event counts once, and workers wait for nothing of it.
+
+    Example: VOXPOP_HEADLINES__GENERATOR=smollm2-135m-instruct voxpop headlines --once
+    """
+    from workers.commands.headlines import show_headlines
+
+    show_headlines(_settings(serving=not once), out, err, once=once, as_json=as_json)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.

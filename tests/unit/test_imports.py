@@ -40,6 +40,7 @@ WITH_EXTRAS = (
     "workers.bench.paint",
     "workers.bench.torch_engine",
     "workers.evaluate.first_tier",
+    "workers.evaluate.headlines",
     "workers.evaluate.rivals",
     "workers.evaluate.summaries",
 )
@@ -64,6 +65,7 @@ JOINING = {
     "workers.alerts",
     "workers.publish_alerts",
     "workers.digests",
+    "workers.headlines",
     "workers.ask",
     "workers.summary_author",
     "workers.cli",
