@@ -497,7 +497,7 @@ def bench(
         list[str],
         typer.Option(
             "--part",
-            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens. Repeatable; all if unset.",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens; all if unset. Or generator.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
@@ -514,11 +514,11 @@ def bench(
 
     Example: voxpop bench --quick --part protocol
     """
-    from workers.bench.run import PARTS, BenchRequest
+    from workers.bench.run import EXTRA_PARTS, PARTS, BenchRequest
     from workers.commands.bench import show_bench
 
-    if unknown := [part for part in parts if part not in PARTS]:
-        raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
+    if unknown := [part for part in parts if part not in PARTS + EXTRA_PARTS]:
+        raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS + EXTRA_PARTS)}")
     show_bench(_settings(), BenchRequest(parts or PARTS, quick, texts, rows), out, err, as_json=as_json)
 
 

@@ -46,7 +46,15 @@ ESCALATION_FAILPOINTS = (
     "escalation-begun",  # calls are noted as begun, none is made
     "escalation-answered",  # an answer is noted, its row says nothing of it yet
 )
-FAILPOINTS = WORKER_FAILPOINTS + PAGE_FAILPOINTS + ERASE_FAILPOINTS + DIGEST_FAILPOINTS + ESCALATION_FAILPOINTS
+HEADLINE_FAILPOINTS = ("headlines-noted",)  # what became of them is noted, no row has one
+FAILPOINTS = (
+    WORKER_FAILPOINTS
+    + PAGE_FAILPOINTS
+    + ERASE_FAILPOINTS
+    + DIGEST_FAILPOINTS
+    + ESCALATION_FAILPOINTS
+    + HEADLINE_FAILPOINTS
+)
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 

@@ -2,6 +2,7 @@
 refused is not tried again."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -201,8 +202,8 @@ def test_who_dies_after_noting_is_followed_by_one_who_ends_it(settings: Settings
     )
     armed = os.environ | as_environment(settings) | {"VOXPOP_FAILPOINTS": "headlines-noted=kill"}
     died = subprocess.run([sys.executable, "-c", script], env=armed, timeout=60, check=False, capture_output=True)
-    assert died.returncode != 0
-    assert {method for _, _, method, _ in rows.select(SAID)} & {"abstractive"} == set(), died.stderr
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert {method for _, _, method, _ in rows.select(SAID)} & {"abstractive"} == set()
     assert len(rows.select(NOTED)) == 3
     assert run(settings, Scripted()).tally.applied == 3
     rows.assert_are(EVENTS)
@@ -257,7 +258,7 @@ TEXT = (
         ('"The battery lasts two days, the sound is clear."\nMore of it', ()),
         ("Headline: The sound is clear and the battery lasts. It is good.", ()),
         ("The battery lasts two days and the sound is clear", ("copied",)),
-        ("The battery lasts 9 days, the sound is clear", ("support", "number")),
+        ("The battery lasts 9 days, the sound is clear", ("number",)),
         ("The screen is a marvel of colours", ("support",)),
         ("The battery lasts two days at Norvia", ("name",)),
         ("Buy it, the battery lasts for you", ("support", "second_person")),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers.bench.engine import measure_engine
+from workers.bench.generator import measure_generator
 from workers.bench.latency import measure_latency
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
@@ -21,6 +22,7 @@ from workers.stack import running_stack
 from workers.worker import build_judge
 
 PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
+EXTRA_PARTS = ("generator",)  # only when asked for: it fetches another model
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ class Size:
     screen_rounds: int
     paced_s: float  # so long texts come at each load
     starts: int  # of a whole stack, for each number of workers
+    digests: int  # that a generator writes
 
 
 FULL, QUICK = (
@@ -51,6 +54,7 @@ FULL, QUICK = (
         screen_rounds=20,
         paced_s=60,
         starts=3,
+        digests=8,
     ),
     Size(
         texts=256,
@@ -62,6 +66,7 @@ FULL, QUICK = (
         screen_rounds=3,
         paced_s=5,
         starts=1,
+        digests=2,
     ),
 )
 
@@ -96,6 +101,9 @@ def run_bench(
             measured[part] = measure_screens(settings, size.rows, size.screen_rounds, place, said)
             continue
         said(f"{part}: {size.rounds} rounds")
+        if part == "generator":
+            measured[part] = measure_generator(settings, texts, size.digests, size.rounds, said)
+            continue
         pack = ensure_pack(
             settings.model.pack,
             settings.packs_dir,
