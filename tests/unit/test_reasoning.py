@@ -48,19 +48,28 @@ def test_who_stops_early_is_made_to_go_on_from_what_was_thought() -> None:
     assert thought[5 + len(go_on)].startswith("t")
 
 
-def test_who_has_thought_enough_may_stop_while_others_go_on() -> None:
-    class Uneven(Scripted):
-        def go_on(self, prompts: list[Tokens], new_tokens: int) -> list[list[str]]:  # type: ignore[override]
-            return [
-                said[: 6 if prompt[0] == "long" else 2]
-                for prompt, said in zip(prompts, super().go_on(prompts, new_tokens), strict=True)
-            ]
+class Uneven(Scripted):
+    """Stops after six tokens or after two."""
 
+    def go_on(self, prompts: list[Tokens], new_tokens: int) -> list[list[str]]:  # type: ignore[override]
+        return [
+            said[: 6 if prompt[0] == "long" else 2]
+            for prompt, said in zip(prompts, super().go_on(prompts, new_tokens), strict=True)
+        ]
+
+
+def test_who_has_thought_enough_may_stop_while_others_go_on() -> None:
     model = Uneven()
     long, short = think(model, [["long"], ["short"]], Budget(6, 12))
     assert len(long) == 6
     assert 6 <= len(short) <= 12
     assert [[prompt[0] for prompt in asked] for asked in model.asked][1:] == [["short"]] * (len(model.asked) - 1)
+
+
+def test_nobody_goes_beyond_the_limit_because_another_may() -> None:
+    long, short = think(Uneven(), [["long"], ["short"]], Budget(8, 12))
+    assert len(long) == 12
+    assert 8 <= len(short) <= 12
 
 
 @pytest.mark.parametrize("stops", [0, 1, 3])
