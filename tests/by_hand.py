@@ -72,7 +72,7 @@ class WordJudge:
             intents=("other",),
             pack="words",
             pack_version=self._version,
-            topic_vector=(int(self._version), len(text)),
+            topic_vector=(int(self._version), min(127, len(text))),
         )
 
 

@@ -292,6 +292,23 @@ def brief(
     show_brief(_settings(), week, product, out_file, out, as_json=as_json)
 
 
+@app.command()
+def headlines(
+    once: Annotated[bool, typer.Option("--once", help="End when no text is left to write about.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a generator write headlines for stored texts that are long or urgent, until stopped. Off by default.
+
+    Needs VOXPOP_HEADLINES__GENERATOR, a decoder pack. A headline that its text does not support is not written: the
+    author's own sentence stays. Rows are replaced afterwards, each event counts once, and workers wait for nothing of it.
+
+    Example: VOXPOP_HEADLINES__GENERATOR=smollm2-135m-instruct voxpop headlines --once
+    """
+    from workers.commands.headlines import show_headlines
+
+    show_headlines(_settings(serving=not once), out, err, once=once, as_json=as_json)
+
+
 @app.command("migrate")
 def migrate_command() -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.
@@ -502,8 +519,7 @@ def bench(
         list[str],
         typer.Option(
             "--part",
-            help="engine, pipeline, protocol, plumbing, latency, scale, cache, screens or soak (if unset, all others)."
-            " Repeatable.",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache or screens; all if unset. Or soak, generator.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
@@ -526,12 +542,12 @@ def bench(
 
     Example: voxpop bench --quick --part protocol
     """
-    from workers.bench.run import EVERY_TIME, PARTS, BenchRequest
+    from workers.bench.run import EXTRA_PARTS, PARTS, BenchRequest
     from workers.commands.bench import show_bench
 
-    if unknown := [part for part in parts if part not in PARTS]:
-        raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS)}")
-    request = BenchRequest(parts or EVERY_TIME, quick, texts, rows)
+    if unknown := [part for part in parts if part not in PARTS + EXTRA_PARTS]:
+        raise UsageError(f"there is no part {unknown[0]!r}; take one of {', '.join(PARTS + EXTRA_PARTS)}")
+    request = BenchRequest(parts or PARTS, quick, texts, rows)
     if worse := show_bench(_settings(), request, out, err, against, as_json=as_json):
         raise VoxpopError(f"slower than before: {', '.join(worse)} (see the last table)")
 
@@ -577,6 +593,12 @@ def eval_command(
     against: Annotated[str, typer.Option(help="Set beside it, by commas: vader, tfidf, minilm, smollm2.")] = "",
     train: Annotated[Path | None, typer.Option(help="What tfidf and minilm learn from, of the same columns.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only so many rows of each file, its first.")] = None,
+    reason: Annotated[
+        str,
+        typer.Option(metavar="TOKENS", help="A generator thinks so long about uncertain texts: 0,32,64 or 16-64."),
+    ] = "",
+    generator: Annotated[str | None, typer.Option(help="The decoder pack for --reason; the configured one.")] = None,
+    uncertain: Annotated[int, typer.Option(min=1, help="For --reason: so many texts, the least sure.")] = 100,
     html: Annotated[Path | None, typer.Option(help="Write a page with charts here; it needs nothing else.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -586,13 +608,15 @@ def eval_command(
     """
     from workers.commands.evaluate import show_eval
     from workers.evaluate.run import EvalRequest
+    from workers.slm.reasoning import Budget
 
     settings = _settings()
-    if pack:
-        settings = settings.model_copy(update={"model": settings.model.model_copy(update={"pack": pack})})
+    named = {name: value for name, value in (("pack", pack), ("generator", generator)) if value}
+    settings = settings.model_copy(update={"model": settings.model.model_copy(update=named)})
     rivals = tuple(name.strip() for name in against.split(",") if name.strip())
     columns = (text_column, label_column, language_column)
-    request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit)
+    budgets = tuple(Budget.parse(each) for each in reason.split(",") if each.strip())
+    request = EvalRequest(tuple(files), head, *columns, tuple(label_map), rivals, train, limit, budgets, uncertain)
     show_eval(settings, request, html, out, err, as_json=as_json)
 
 

@@ -50,6 +50,7 @@ ASKING_FAILPOINTS = (
     "asking-begun",  # a call for a brief or a trace is noted as begun, and not made
     "trace-answered",  # its answer is in the journal
 )
+HEADLINE_FAILPOINTS = ("headlines-noted",)  # what became of them is noted, no row has one
 FAILPOINTS = (
     WORKER_FAILPOINTS
     + PAGE_FAILPOINTS
@@ -57,6 +58,7 @@ FAILPOINTS = (
     + DIGEST_FAILPOINTS
     + ESCALATION_FAILPOINTS
     + ASKING_FAILPOINTS
+    + HEADLINE_FAILPOINTS
 )
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

@@ -236,6 +236,19 @@ class ServeSettings(_Section):
         return long_enough(tokens)
 
 
+class HeadlineSettings(_Section):
+    """`voxpop headlines`: a generator writes headlines beside the workers. Off while `generator` is unset."""
+
+    generator: str | None = Field(default=None, description="A decoder pack's name, or the directory of one.")
+    min_chars: int = Field(default=600, ge=1, description="A text as long gets one.")
+    urgency: float = Field(default=0.5, ge=0, le=1, description="So does one as urgent, if too long to be its own.")
+    tokens_per_s: float = Field(
+        default=20.0, gt=0, description="Generated, over time, at most: it rests after each batch."
+    )
+    lookback_days: int = Field(default=7, ge=1, le=3660, description="Before the newest event; older texts are left.")
+    poll_s: float = Field(default=5.0, gt=0, description="How often it looks for texts to write about.")
+
+
 class EscalationSettings(_Section):
     """A second opinion on texts that the pack is unsure of. Off while `base_url` is unset: nothing leaves the machine."""
 
@@ -355,6 +368,7 @@ class Settings(BaseSettings):
     digests: DigestSettings = DigestSettings()
     serve: ServeSettings = ServeSettings()
     escalation: EscalationSettings = EscalationSettings()
+    headlines: HeadlineSettings = HeadlineSettings()
     taxonomy: Path | None = Field(default=None, description="Your taxonomy file; the shipped one when unset.")
     state_dir: Path = Field(default=Path(".voxpop"), description="Packs, caches, the embedded stack's data and logs.")
     packs: Path | None = Field(

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from schemas.taxonomy import load_taxonomy
 from workers.bench.family import cpu_seconds, memory
 from workers.bench.generated import fill
+from workers.bench.generator import MISSING, OURS, THEIRS, measure_generator
 from workers.bench.machine import machine
 from workers.bench.rounds import in_turn, markdown, spread
 from workers.bench.screens import CALLS
@@ -19,7 +21,8 @@ from workers.bench.texts import built_in_texts, texts_of
 from workers.embedded.clickhouse import embedded_clickhouse
 from workers.errors import UsageError
 from workers.plan.queueing import WorkerModel, fitted
-from workers.settings import ClickHouseSettings, Settings
+from workers.settings import ClickHouseSettings, Settings, load_settings
+from workers.slm.packs import CARD
 from workers.store.connect import connect
 from workers.store.migrate import migrate
 
@@ -42,6 +45,21 @@ def test_the_cost_of_the_protocol_comes_as_a_table_and_as_json() -> None:
     assert document["quick"] is True
     assert document["machine"]["cores"] >= 1
     assert {"voxpop", "ctranslate2", "kafka-python"} <= document["machine"]["versions"].keys()
+
+
+def test_the_generator_is_measured_and_a_rival_that_is_not_there_is_told() -> None:
+    settings = load_settings()
+    if not (settings.packs_dir / settings.serve.pack / CARD).is_file():
+        pytest.skip(f"the pack {settings.serve.pack} is not built; it is there after: voxpop packs build")
+    measured = measure_generator(settings, built_in_texts(16), 2, 1, lambda _: None)
+    assert measured.figures["generator_digests_a_second"] > 0
+    assert sum(measured.details["new_tokens"][OURS]) > 0
+    assert ("generator_to_llama_cpp" in measured.figures) == (find_spec("llama_cpp") is not None)
+    if find_spec("llama_cpp") is None:
+        assert measured.skipped == {THEIRS: MISSING}
+        assert MISSING in measured.table
+    with pytest.raises(UsageError, match="need 24 texts"):
+        measure_generator(settings, built_in_texts(16), 3, 1, lambda _: None)
 
 
 def test_latency_and_the_whole_stack_are_measured() -> None:

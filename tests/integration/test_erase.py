@@ -292,6 +292,15 @@ def test_second_opinions_go_with_the_event(settings: Settings, rows: Rows) -> No
     assert (erased.before["escalations"], erased.after["escalations"]) == (1, 0)
 
 
+def test_notes_of_headlines_go_with_the_event(settings: Settings, rows: Rows) -> None:
+    process(settings, block(0, COUNT))
+    with connect(settings.clickhouse) as client:
+        client.command("INSERT INTO headlines (source, event_id) VALUES ('test', 'e-5'), ('test', 'e-6')")
+    erased = by_event(settings, "e-5")
+    assert rows.select("SELECT event_id FROM headlines") == [("e-6",)]
+    assert (erased.before["headlines"], erased.after["headlines"]) == (1, 0)
+
+
 def test_what_people_did_is_on_the_record(settings: Settings, rows: Rows) -> None:
     with connect(settings.clickhouse) as client:
         client.command("TRUNCATE TABLE audit")

@@ -24,11 +24,12 @@ class GeneratingAuthor:
 
     def write(self, texts: Sequence[str], language: str) -> list[str]:
         """The sentences it says of the texts, as it says them; a last one that was cut off is left out."""
-        (answer,) = self._generator.answers(SYSTEM, [self._asked(texts)], NEW_TOKENS)
+        (answer,) = self._generator.answers(SYSTEM, [self.asked(texts)], NEW_TOKENS)
         sentences = [span.of(answer) for span in split_sentences(answer)]
         return sentences if not sentences or sentences[-1][-1] in ".!?…" else sentences[:-1]
 
-    def _asked(self, texts: Sequence[str]) -> str:
+    def asked(self, texts: Sequence[str]) -> str:
+        """What the generator is told of the texts."""
         share = max(16, TEXT_TOKENS // len(texts))
         return "Reviews:\n" + "\n".join(f"- {self._cut(text, share)}" for text in texts) + "\n\nSummary of the reviews:"
 

@@ -15,6 +15,7 @@ PACKAGES = (
     "kafka-python",
     "clickhouse-connect",
     "chdb",
+    "llama-cpp-python",
     "onnxruntime",
     "torch",
     "transformers",

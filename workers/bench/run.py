@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from workers.bench.engine import measure_engine
+from workers.bench.generator import measure_generator
 from workers.bench.latency import measure_latency
 from workers.bench.plumbing import measure_plumbing
 from workers.bench.protocol import measure_protocol
@@ -21,8 +22,9 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens", "soak")
-EVERY_TIME = PARTS[:-1]  # a soak takes a quarter of an hour
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
+# Only when asked for: a quarter of an hour, and another model to fetch.
+EXTRA_PARTS = ("soak", "generator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Size:
     paced_s: float  # so long texts come at each load
     starts: int  # of a whole stack, for each number of workers
     soak: int  # events of the long stream
+    digests: int  # that a generator writes
 
 
 FULL, QUICK = (
@@ -55,6 +58,7 @@ FULL, QUICK = (
         paced_s=60,
         starts=3,
         soak=1_000_000,
+        digests=8,
     ),
     Size(
         texts=256,
@@ -67,6 +71,7 @@ FULL, QUICK = (
         paced_s=5,
         starts=1,
         soak=2_000,
+        digests=2,
     ),
 )
 
@@ -101,6 +106,9 @@ def run_bench(
             measured[part] = measure_screens(settings, size.rows, size.screen_rounds, place, said)
             continue
         said(f"{part}: {size.rounds} rounds")
+        if part == "generator":
+            measured[part] = measure_generator(settings, texts, size.digests, size.rounds, said)
+            continue
         pack = ensure_pack(
             settings.model.pack,
             settings.packs_dir,

@@ -9,7 +9,7 @@ from rich.table import Table
 from workers.errors import UsageError
 from workers.evaluate.bootstrap import LEVEL, Interval
 from workers.evaluate.metrics import BINS, expected_calibration_error
-from workers.evaluate.report import LEAST_CONFIDENCES, Contestant, Report, as_document
+from workers.evaluate.report import LEAST_CONFIDENCES, Contestant, Reasoning, Report, as_document
 from workers.evaluate.report_html import TITLES, page
 from workers.evaluate.run import EvalRequest, run_eval
 from workers.settings import Settings
@@ -52,6 +52,8 @@ def _tables(report: Report) -> list[Table]:
     if pack.calibration:
         tables.append(_calibration(report))
         tables.append(_abstaining(report))
+    if report.reasoning:
+        tables.append(_reasoning(report.reasoning))
     return tables
 
 
@@ -107,6 +109,22 @@ def _abstaining(report: Report) -> Table:
     for each in report.contestants:
         if each.calibration:
             table.add_row(each.name, *(_kept(each, least) for least in LEAST_CONFIDENCES))
+    return table
+
+
+def _reasoning(reasoning: Reasoning) -> Table:
+    slice_said = f"the {reasoning.n:,} texts that the pack is least sure of (at most {reasoning.confidence:.2f})"
+    table = _table(f"Thinking first, by tokens at least and at most: {slice_said}, in percent", "Contestant")
+    for title in ("Accuracy", "Macro recall", "Pack's lead, accuracy", "Tokens a text", "Seconds a text"):
+        table.add_column(title, justify="right")
+    pack, *budgets = reasoning.contestants
+    figures = [
+        (_interval(each.scores["accuracy"]), _interval(each.scores["macro_recall"])) for each in (pack, *budgets)
+    ]
+    table.add_row(pack.name, *figures[0], "", "0", f"{1 / pack.docs_per_s:.3f}")
+    for each, own, tokens, seconds in zip(budgets, figures[1:], reasoning.tokens, reasoning.seconds, strict=True):
+        lead = _interval(each.lead["accuracy"], "+") if each.lead else ""
+        table.add_row(each.name, *own, lead, f"{tokens:.0f}", f"{seconds:.2f}")
     return table
 
 

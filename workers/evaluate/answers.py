@@ -32,6 +32,11 @@ class Answers:
         """The best that is known of how sure each answer is, (n,)."""
         return self.raw if self.tempered is None else self.tempered
 
+    def of(self, chosen: Labels) -> "Answers":
+        """The answers to these texts, by index, alone."""
+        some = (None if shares is None else shares[chosen] for shares in (self.raw, self.tempered))
+        return Answers(self.name, self.said[chosen], self.docs_per_s, *some)
+
 
 def head_labels(pack: Pack, head: str) -> tuple[str, ...]:
     """The labels of which a head gives one a text; of `HEAD.LABEL`, for a head that gives any number, that one or none.

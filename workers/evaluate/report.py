@@ -68,6 +68,18 @@ class Mistake(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Reasoning:
+    """A generator that thinks about the n texts of which the pack is least sure, none of them surer than `confidence`.
+    `contestants`: the pack first, then each budget; `tokens` and `seconds` a text, of the budgets."""
+
+    n: int
+    confidence: float
+    contestants: tuple[Contestant, ...]
+    tokens: tuple[float, ...]
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """`pack`: its name and version. `contestants`: the pack first. `n` counts judgements: texts, or aspects of texts.
     `left_out`: rival -> why."""
@@ -81,6 +93,7 @@ class Report:
     slices: tuple[SliceScores, ...]
     left_out: Mapping[str, str]
     mistakes: tuple[Mistake, ...] = ()
+    reasoning: Reasoning | None = None
 
 
 def scored(all_answers: Sequence[Answers], outcomes: NDArray[np.int8], gold: Labels) -> list[Contestant]:
@@ -115,7 +128,7 @@ def scored_slices(parts: Sequence[Slice], outcomes: NDArray[np.int8]) -> tuple[S
 
 def as_document(report: Report) -> dict[str, Any]:
     """The report for machines. Figures are in percent, confidences in [0, 1]."""
-    return {
+    document = {
         "head": report.head,
         "pack": {"name": report.pack[0], "version": report.pack[1]},
         "files": list(report.files),
@@ -141,6 +154,7 @@ def as_document(report: Report) -> dict[str, Any]:
         ],
         "left_out": dict(report.left_out),
     }
+    return document | ({"reasoning": _reasoning(report.reasoning)} if report.reasoning else {})
 
 
 def _confidence_figures(answers: Answers, hit: NDArray[np.bool_]) -> dict[str, Any]:
@@ -171,6 +185,19 @@ def _contestant(each: Contestant) -> dict[str, Any]:
             for c in each.abstaining
         ]
     return document
+
+
+def _reasoning(reasoning: Reasoning) -> dict[str, Any]:
+    pack, *budgets = reasoning.contestants
+    return {
+        "n": reasoning.n,
+        "confidence_at_most": round(reasoning.confidence, 4),
+        "pack": _contestant(pack),
+        "budgets": [
+            _contestant(each) | {"tokens_a_text": round(tokens, 2), "seconds_a_text": round(seconds, 4)}
+            for each, tokens, seconds in zip(budgets, reasoning.tokens, reasoning.seconds, strict=True)
+        ],
+    }
 
 
 def _calibration(calibration: Calibration) -> dict[str, Any]:

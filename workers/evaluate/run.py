@@ -15,12 +15,14 @@ from workers.evaluate.answers import ASPECTS, Answers, head_labels, pack_answers
 from workers.evaluate.aspects import aspect_answers, aspect_texts
 from workers.evaluate.labelled import Columns, LabelledTexts, Reader, parse_label_map
 from workers.evaluate.metrics import Labels
-from workers.evaluate.report import Mistake, Report, scored, scored_slices
+from workers.evaluate.reasoned import least_sure, reasoned
+from workers.evaluate.report import Mistake, Reasoning, Report, scored, scored_slices
 from workers.evaluate.rivals import MODULES, Contest, Unfit, rival_answers
 from workers.evaluate.slices import slices
 from workers.settings import Settings
 from workers.slm.build import ensure_pack
 from workers.slm.packs import Pack
+from workers.slm.reasoning import Budget
 
 MOST_MISTAKES = 20
 _NOT_ITS_OWN = re.compile(r"https?:?\S*|@\w+|\[[A-Z]+\]")  # links, handles and placeholders: they differ between copies
@@ -30,7 +32,8 @@ Said = Callable[[str], None]
 
 @dataclass(frozen=True)
 class EvalRequest:
-    """What the command line asked for. `label_column` None takes `label`, or `aspects` for the head of that name."""
+    """What the command line asked for. `label_column` None takes `label`, or `aspects` for the head of that name.
+    `budgets`: how long the settings' generator thinks about so many of the texts that the pack is least sure of."""
 
     files: tuple[Path, ...]
     head: str = "sentiment"
@@ -41,6 +44,8 @@ class EvalRequest:
     against: tuple[str, ...] = ()
     train: Path | None = None
     limit: int | None = None
+    budgets: tuple[Budget, ...] = ()
+    uncertain: int = 100
 
     def columns(self, labels: Sequence[str], default: str) -> Columns:
         """Raises `UsageError` for a `--map-label` that fits no label."""
@@ -52,6 +57,8 @@ def run_eval(request: EvalRequest, settings: Settings, said: Said) -> Report:
     """Raises `UsageError` for what cannot be read or asked, `PackError` when the pack cannot be built."""
     if unknown := [name for name in request.against if name not in MODULES]:
         raise UsageError(f"--against {unknown[0]!r} is not known; take some of {','.join(MODULES)}")
+    if request.budgets and (request.head == ASPECTS or settings.model.generator is None):
+        raise UsageError("--reason needs a generator pack and a head of the texts; name one: --generator NAME")
     privacy = settings.privacy
     redactor = Redactor(regions=privacy.phone_regions, public_handles=privacy.public_handles)
     model = settings.model
@@ -91,6 +98,7 @@ def _head(request: EvalRequest, pack: Pack, settings: Settings, redactor: Redact
         slices=scored_slices(slices(found.texts, found.languages), outcomes),
         left_out=left_out,
         mistakes=_mistakes(found, answers[0], labels),
+        reasoning=_reasoning(request, settings, found, answers[0], labels, said) if request.budgets else None,
     )
 
 
@@ -109,6 +117,33 @@ def _aspects(request: EvalRequest, pack: Pack, settings: Settings, redactor: Red
         contestants=tuple(scored([answers], outcomes, found.gold)),
         slices=scored_slices(slices(found.texts, found.languages), outcomes),
         left_out=dict.fromkeys(request.against, "it judges no aspects; take another --head"),
+    )
+
+
+def _reasoning(
+    request: EvalRequest,
+    settings: Settings,
+    found: LabelledTexts,
+    answers: Answers,
+    labels: Sequence[str],
+    said: Said,
+) -> Reasoning:
+    """The generator of the settings on the texts that the pack is least sure of, beside the pack itself."""
+    model, chosen = settings.model, least_sure(answers, request.uncertain)
+    name = model.generator or ""
+    pack = ensure_pack(name, settings.packs_dir, settings.cache_dir, choice=model.base_source, progress=said)
+    with pack.generator(model.replicas) as generator:
+        texts = [found.texts[i] for i in chosen.tolist()]
+        thought = reasoned(generator, pack.name, request.head, texts, labels, request.budgets, said)
+    gold, own = found.gold[chosen], answers.of(chosen)
+    contest = [own, *(each.answers for each in thought)]
+    outcomes = np.stack([_one_label(gold, each.said, len(labels)) for each in contest], axis=1)
+    return Reasoning(
+        n=len(chosen),
+        confidence=float(np.max(own.confidence)) if own.confidence is not None else 1.0,
+        contestants=tuple(scored(contest, outcomes, gold)),
+        tokens=tuple(each.tokens for each in thought),
+        seconds=tuple(each.seconds for each in thought),
     )
 
 

@@ -5,18 +5,23 @@ What all prompts of a call begin with is read once (`static_prompt`) and its sta
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import numpy as np
+from ctranslate2 import GenerationResult  # type: ignore[attr-defined]  # re-exported from its extension
 from ctranslate2 import Generator as Model  # type: ignore[attr-defined]  # re-exported from its extension
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from workers.settings import usable_cpus
 from workers.slm.errors import PackError
 
 BATCH_TOKENS: Final = 2_048  # prompts of one batch, the longest times their number
+SCORED_TOKENS: Final = 1_024  # the same where each token gives a number a word of the vocabulary: 200 MB
 SAME_LENGTH: Final = 1.1  # prompts of a batch: what a longer one has beyond the shortest is read token by token
 NO_REPEATED: Final = 5  # tokens in a row; small models go in circles
 
@@ -53,6 +58,11 @@ class Generator:
         encoded: list[str] = self._tokenizer.encode(self._marks.sub(" ", text), add_special_tokens=False).tokens
         return encoded
 
+    def beginning(self, text: str, tokens: int) -> str:
+        """The text up to so many tokens."""
+        ends = self._tokenizer.encode(text, add_special_tokens=False).offsets[:tokens]
+        return text[: ends[-1][1]] if ends else ""
+
     def answers(self, system: str, asked: Sequence[str], new_tokens: int) -> list[str]:
         """What the model answers to each of `asked`, in order, in at most `new_tokens` tokens, `system` said first.
         What does not fit the context loses its end. The same input gives the same answer."""
@@ -63,27 +73,28 @@ class Generator:
                 f"the system text and {new_tokens} new tokens leave no room in {self.shape.context_tokens} tokens"
             )
         prompts = [[*self.tokens(text)[:room], *closing] for text in asked]
-        answers = [""] * len(prompts)
-        batches = list(_batches([len(prompt) for prompt in prompts]))
-        pending = [
-            self._model.generate_batch(
-                [prompts[i] for i in batch],
-                static_prompt=shared,
-                cache_static_prompt=True,
-                max_length=new_tokens,
-                end_token=self.shape.turn_end,
-                include_prompt_in_result=False,
-                beam_size=1,
-                sampling_topk=1,
-                no_repeat_ngram_size=NO_REPEATED,
-                asynchronous=True,
-            )
-            for batch in batches
-        ]
-        for batch, results in zip(batches, pending, strict=True):
-            for i, result in zip(batch, results, strict=True):
-                answers[i] = self._tokenizer.decode(result.result().sequences_ids[0]).strip()
-        return answers
+        return [self._said(written) for written in self._written(prompts, new_tokens, shared)]
+
+    def go_on(self, prompts: Sequence[Sequence[str]], new_tokens: int) -> list[list[str]]:
+        """The likeliest tokens after each prompt, at most so many, up to the end of the turn."""
+        return [list(each.sequences[0]) for each in self._written(prompts, new_tokens)]
+
+    def next_shares(self, prompts: Sequence[Sequence[str]], among: Sequence[str]) -> NDArray[np.float64]:
+        """How likely each of these tokens would come next after each prompt, if it had to be one of them: natural
+        logarithms, (prompts, tokens)."""
+        ids = [self._tokenizer.token_to_id(token) for token in among]
+        logits = np.zeros((len(prompts), len(ids)))
+
+        def score(batch: list[int]) -> None:
+            # Not `generate_batch`: with prompts of several lengths, its logits are of the shortest one's end.
+            words = np.asarray(self._model.forward_batch([list(prompts[i]) for i in batch]))
+            for row, i in zip(words, batch, strict=True):
+                logits[i] = row[len(prompts[i]) - 1, ids]
+
+        with ThreadPoolExecutor(self.replicas) as threads:
+            list(threads.map(score, _batches([len(prompt) for prompt in prompts], SCORED_TOKENS)))
+        shares: NDArray[np.float64] = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+        return shares
 
     def conversation(self, turns: Iterable[tuple[str, str]]) -> list[str]:
         """The tokens of turns (who speaks, what is said), and of the beginning of the assistant's answer to them."""
@@ -114,6 +125,34 @@ class Generator:
         said: str = self._tokenizer.decode(list(ids))
         return said
 
+    def _said(self, written: GenerationResult) -> str:
+        return self.text(written.sequences_ids[0]).strip()
+
+    def _written(
+        self, prompts: Sequence[Sequence[str]], new_tokens: int, shared: Sequence[str] | None = None
+    ) -> list[GenerationResult]:
+        """What the model goes on with after each prompt, in order. `shared` comes before every one of them."""
+        batches = list(_batches([len(prompt) for prompt in prompts], BATCH_TOKENS))
+        pending = [
+            self._model.generate_batch(
+                [list(prompts[i]) for i in batch],
+                static_prompt=shared,
+                cache_static_prompt=shared is not None,
+                max_length=new_tokens,
+                end_token=self.shape.turn_end,
+                include_prompt_in_result=False,
+                beam_size=1,
+                sampling_topk=1,
+                no_repeat_ngram_size=NO_REPEATED,
+                asynchronous=True,
+            )
+            for batch in batches
+        ]
+        written: dict[int, GenerationResult] = {}
+        for batch, results in zip(batches, pending, strict=True):
+            written |= {i: result.result() for i, result in zip(batch, results, strict=True)}
+        return [written[i] for i in range(len(prompts))]
+
     def close(self) -> None:
         """Free the model."""
         self._model.unload_model()
@@ -135,12 +174,12 @@ class Generator:
         return [end, *self.tokens("\n"), turn, *self.tokens("assistant\n")]
 
 
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Indices of prompts of similar length, the longest first, whose tokens fit `BATCH_TOKENS`."""
+def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Indices of prompts of similar length, the longest first, of at most so many tokens."""
     batch: list[int] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         longest = lengths[batch[0]] if batch else 0
-        if batch and ((len(batch) + 1) * longest > BATCH_TOKENS or longest > SAME_LENGTH * lengths[i]):
+        if batch and ((len(batch) + 1) * longest > most or longest > SAME_LENGTH * lengths[i]):
             yield batch
             batch = []
         batch.append(i)
