@@ -70,6 +70,13 @@ class Reader:
             return np.zeros(len(vectors), np.float32)
         return self._heads.probabilities("toxicity", vectors)[:, -1]
 
+    def ironic(self, vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Of vectors (n, d), whether the pack flags the text as ironic (n,); false when it cannot tell."""
+        if "irony" not in self._heads.cards:
+            return np.zeros(len(vectors), np.bool_)
+        shares = self._heads.probabilities("irony", vectors)
+        return np.array([bool(self._heads.given("irony", row)) for row in shares], np.bool_)
+
 
 def cosine_share(cosine: float) -> float:
     """A cosine on the scale from `COSINE[0]` to `COSINE[1]`, in [0, 1]."""
