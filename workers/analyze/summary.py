@@ -23,13 +23,12 @@ from workers.analyze.opinion_words import DETERMINERS
 from workers.analyze.opinions import words_of
 from workers.analyze.phrases import English, Phrases, Spanish
 from workers.analyze.support import Evidence, Reader, cosine_share
-from workers.analyze.tellings import PLAIN, told_of, verdicts_of
+from workers.analyze.tellings import LEANS, PLAIN, told_of, verdicts_of
 from workers.analyze.topics import Group, group_of
 from workers.analyze.verbatim import WORDS, Piece, pieces_of, spread_of, topical, worth_of
 
 Method = Literal["abstractive", "extractive", "mixed", "none"]
 COMPOSED_IN: Final = ("en", "es")
-LEANS: Final = 0.2  # a text whose leaning is nearer to zero is neither content nor discontent
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,9 @@ class Summarizer:
         evidence = self._reader.read(own)
         vectors, leanings = self._reader.seen(own)
         signs = [_sign(x) for x in leanings.tolist()]
-        group = group_of(own, signs, told_of(evidence), verdicts_of(evidence))
-        prompt = self._author.prompt if self._author else ""
         ironic = self._reader.ironic(vectors).tolist()
+        group = group_of(own, signs, told_of(evidence), verdicts_of(evidence, ironic))
+        prompt = self._author.prompt if self._author else ""
         work = _Work(self._reader, evidence, group, leanings.tolist(), ironic, prompt, length, product, wanted)
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
