@@ -16,7 +16,7 @@ Told = set[tuple[int, str, int]]
 
 
 def told_of(evidence: Evidence) -> Told:
-    """(text, stem, 1 or -1) of what clauses plainly tell of a thing: of what they begin with ("the bed was less of a success")
+    """(text, stem, 1 or -1) of what clauses plainly tell of a thing: of what they begin with, "the bed was a failure";
     and of all in a clause set against praise, or blame, that leans to neither side plainly: "knees like new. But the sole is
     smooth" praises no sole."""
     told: Told = set()

@@ -7,7 +7,7 @@ one. Composed sentences come first, since a quotation is its own source.
 import argparse
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -99,12 +99,13 @@ def merged(made: Sequence[Entry], judged: Sequence[Entry]) -> list[Entry]:
     return [*kept, *(entry for entry in judged if entry.verdict == "unsupported" and entry.id not in made_ids)]
 
 
-def summarized() -> list[Entry]:
-    """The sentences that the configured pack makes today."""
+@contextmanager
+def sample_reader() -> Iterator[Reader]:
+    """The configured pack, to read the sample texts with."""
     settings = load_settings()
     pack = ensure_pack(settings.model.pack, settings.packs_dir, settings.cache_dir)
     with closing(pack.encoder(settings.model.replicas)) as encoder:
-        return generated(Summarizer(Reader(encoder, pack.heads)))
+        yield Reader(encoder, pack.heads)
 
 
 def main() -> None:
@@ -115,7 +116,9 @@ def main() -> None:
     judged = read(file) if file.is_file() else []
     lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if judged else []
     header = "".join(line for line in lines if line.startswith("#"))
-    rows = [{**asdict(entry), "sources": list(entry.sources)} for entry in merged(summarized(), judged)]
+    with sample_reader() as reader:
+        made = generated(Summarizer(reader))
+    rows = [{**asdict(entry), "sources": list(entry.sources)} for entry in merged(made, judged)]
     written = yaml.safe_dump(rows, allow_unicode=True, sort_keys=False, width=120)
     file.write_text(header + written, encoding="utf-8")
 
