@@ -93,6 +93,21 @@ def test_latency_and_the_whole_stack_are_measured() -> None:
     assert document["scale_stored_bytes_a_text"] > 100
 
 
+def test_the_worker_is_measured_with_digests_beside_it_and_without() -> None:
+    command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", "--part", "digests"]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+    assert ran.returncode == 0, ran.stderr
+    document = json.loads(ran.stdout.splitlines()[-1])
+    part = document["parts"]["digests"]
+    assert {way: len(speeds) for way, speeds in part["speeds"].items()} == dict.fromkeys(
+        ("alone", "beside digests"), part["rounds"]
+    )
+    assert min(part["written"]) >= 1, "every round had digests written beside it"
+    assert min(part["cores"]) > 0
+    assert document["worker_beside_digests_lower_quartile"] <= document["worker_beside_digests"]
+    assert document["worker_beside_digests_least"] < 1
+
+
 def test_the_screens_are_measured_over_generated_insights_call_by_call() -> None:
     command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", "--part", "screens", "--rows", "2000"]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)

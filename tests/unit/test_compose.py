@@ -11,6 +11,11 @@ from workers.analyze.topics import group_of
 from workers.analyze.verbatim import pieces_of
 
 
+def meant(**given: set[int]) -> dict[str, set[int]]:
+    """The texts that give a verdict, by its name."""
+    return {"endorsing": set(), "fond": set(), "refusing": set(), **given}
+
+
 def said(text: str, *nouns: str) -> list[tuple[str, str, int]]:
     """Noun, word and polarity of each opinion in a text."""
     return [(o.noun, o.said, o.polarity) for o in opinions_of([text], {noun: noun for noun in nouns})]
@@ -76,7 +81,7 @@ ENGLISH = [
 
 
 def test_a_digest_opens_praises_warns_and_ends_with_a_verdict() -> None:
-    drafts = compose(group_of(ENGLISH, [1, 1, 0, 1]), English())
+    drafts = compose(group_of(ENGLISH, [1, 1, 0, 1], verdicts=meant(endorsing={0, 1}, fond={3})), English())
     assert [draft.text for draft in drafts] == [
         "This is a great place that is clean.",
         "The food is fresh and great and the staff is friendly and attentive.",
@@ -84,7 +89,7 @@ def test_a_digest_opens_praises_warns_and_ends_with_a_verdict() -> None:
         "Overall, this place is highly recommended.",
     ]
     assert drafts[1].citations == (0, 1, 2, 3)
-    assert drafts[3].citations == (0, 3)
+    assert drafts[3].citations == (0, 1)
 
 
 def test_every_content_word_is_in_a_cited_text() -> None:
@@ -99,19 +104,23 @@ def test_what_most_blame_comes_first_and_is_not_recommended() -> None:
         "Terrible battery, I returned it.",
         "The battery is slow but light.",
     ]
-    drafts = [draft.text for draft in compose(group_of(texts, [-1, -1, 0]), English())]
+    drafts = [draft.text for draft in compose(group_of(texts, [-1, -1, 0], verdicts=meant(refusing={0, 1})), English())]
     assert drafts[0] == "The battery is terrible and slow."
     assert drafts[-1] == "Overall, it is not recommended."
 
 
-def test_what_is_loved_is_not_therefore_recommended() -> None:
-    texts = ["I love this lamp.", "The best lamp I have had.", "This lamp is bright, I love it."]
-    *_, verdict = compose(group_of(texts, [1, 1, 1]), English())
-    assert (verdict.text, verdict.citations) == ("Overall, this lamp is well liked.", (0, 1, 2))
-    *_, verdict = compose(group_of([*texts[:2], "This lamp is worth it."], [1, 1, 1]), English())
-    assert verdict.text == "Overall, this lamp is highly recommended."
-    loved = ["I loved this lamp.", "A lovely lamp.", "This lamp was my glove."]
-    assert not any(draft.text.startswith("Overall") for draft in compose(group_of(loved, [1, 1, 1]), English()))
+def test_a_verdict_takes_two_authors_and_what_is_loved_is_not_therefore_recommended() -> None:
+    texts = ["I love this lamp.", "The best lamp I have had.", "This lamp is worth it, I recommend it."]
+
+    def verdict(leanings: list[int], **given: set[int]) -> tuple[str, tuple[int, ...]]:
+        drafts = compose(group_of(texts, leanings, verdicts=meant(**given)), English())
+        return next(((d.text, d.citations) for d in drafts if d.text.startswith("Overall")), ("", ()))
+
+    assert verdict([1, 1, 1], fond={0, 1}) == ("Overall, this lamp is well liked.", (0, 1))
+    assert verdict([1, 1, 1], fond={0, 1}, endorsing={2}) == ("Overall, this lamp is well liked.", (0, 1, 2))
+    assert verdict([1, 1, 1], endorsing={1, 2}) == ("Overall, this lamp is highly recommended.", (1, 2))
+    assert verdict([1, 1, 1], fond={0}) == verdict([1, 1, 1], endorsing={2}) == ("", ())
+    assert verdict([1, 0, 0], fond={0, 1}) == ("", ())
 
 
 def test_an_adjective_does_not_outweigh_what_its_text_says_of_the_thing() -> None:
@@ -123,6 +132,7 @@ def test_an_adjective_does_not_outweigh_what_its_text_says_of_the_thing() -> Non
 def test_half_of_what_somebody_else_said_is_not_quoted() -> None:
     said = ['They say: "We look into the reports. The next patch comes in a week". So I wait for the next patch.']
     assert {piece.text for piece in pieces_of(said)} == {"I wait for the next patch."}
+    assert not pieces_of(["I ordered a kilo of ripe tomatoes and got... ", "Así que igual exagero bastante."])
 
 
 def test_spanish_agrees_and_has_its_own_words() -> None:
@@ -131,9 +141,8 @@ def test_spanish_agrees_and_has_its_own_words() -> None:
         "La comida está fría pero las habitaciones son cómodas. Lo recomiendo.",
         "Habitaciones cómodas, comida rica. Repetiremos, lo recomiendo.",
     ]
-    drafts = [
-        draft.text for draft in compose(group_of(texts, [1, 1, 1]), Spanish({"comida": "la", "habitaciones": "las"}))
-    ]
+    group = group_of(texts, [1, 1, 1], verdicts=meant(endorsing={1, 2}))
+    drafts = [draft.text for draft in compose(group, Spanish({"comida": "la", "habitaciones": "las"}))]
     assert drafts == [
         "La comida es rica y las habitaciones son cómodas.",
         "Sin embargo, la comida puede estar fría.",

@@ -17,7 +17,7 @@ PRAISED: Final = 4  # things at most
 PRAISED_A_SENTENCE: Final = 4
 BLAMED: Final = 2
 NEWS_TEXTS: Final = 2  # that say the same of a thing, for it to be news
-FEW: Final = 5  # texts: below it one that says so is enough for a verdict, else it takes two
+AGREEING: Final = 2  # texts that say so, for a verdict: one author's love is not "well liked"
 HIGHLY: Final = 0.5  # of all authors would have it again
 
 
@@ -111,16 +111,12 @@ def _verdict(group: Group, phrases: Phrases) -> list[Draft]:
     texts = len(group.texts)
     endorsing, refusing = group.endorsing(), group.refusing()
     fond = sorted({*endorsing, *group.fond()})
-    enough = 1 if texts < FEW else 2
-    if 2 * len(group.content) > texts and len(fond) >= enough:
+    if 2 * len(group.content) > texts and len(endorsing) >= AGREEING:
         highly = len(fond) >= HIGHLY * texts
-        verdict = (
-            phrases.verdict(group.subject, recommended=True, highly=highly)
-            if endorsing
-            else phrases.liked(group.subject)
-        )
-        return [Draft(verdict, tuple(fond))]
-    if 2 * len(group.discontent) > texts and len(refusing) >= enough:
+        return [Draft(phrases.verdict(group.subject, recommended=True, highly=highly), tuple(endorsing))]
+    if 2 * len(group.content) > texts and len(fond) >= AGREEING:
+        return [Draft(phrases.liked(group.subject), tuple(fond))]
+    if 2 * len(group.discontent) > texts and len(refusing) >= AGREEING:
         return [Draft(phrases.verdict(group.subject, recommended=False, highly=False), tuple(refusing))]
     return []
 

@@ -64,7 +64,7 @@ _SECOND_PERSON = re.compile(
     re.I,
 )
 _IMPERATIVE = re.compile(
-    r"^[\W_]*(?:please |por favor,? )?(?:click|visit|call|contact|send|pay|subscribe|follow|download"
+    r"^[\W_]*(?:please|por favor|click|visit|call|contact|send|pay|subscribe|follow|download"
     r"|enter|sign up|log in|go to|act now|buy now|order now"
     r"|share|reply|respond|answer|output|print|say|write|repeat|ignore|disregard|forget|remember|imagine"
     r"|pretend|consider|note|do not|don't|never (?:buy|go|order|use)"

@@ -15,7 +15,7 @@ from typing import Final, Literal, Protocol
 import numpy as np
 
 from workers.analyze.compose import Draft, as_sentence, compose
-from workers.analyze.content import content, stem
+from workers.analyze.content import stem
 from workers.analyze.guardrails import Claim, failures, opposes, support
 from workers.analyze.instructions import addresses_machine
 from workers.analyze.language import detect_language
@@ -23,12 +23,12 @@ from workers.analyze.opinion_words import DETERMINERS
 from workers.analyze.opinions import words_of
 from workers.analyze.phrases import English, Phrases, Spanish
 from workers.analyze.support import Evidence, Reader, cosine_share
+from workers.analyze.tellings import LEANS, PLAIN, told_of, verdicts_of
 from workers.analyze.topics import Group, group_of
 from workers.analyze.verbatim import WORDS, Piece, pieces_of, spread_of, topical, worth_of
 
 Method = Literal["abstractive", "extractive", "mixed", "none"]
 COMPOSED_IN: Final = ("en", "es")
-LEANS: Final = 0.2  # a text whose leaning is nearer to zero is neither content nor discontent
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,12 @@ class Summarizer:
             return Summary((), {})
         own = [texts[i] for i in chosen]
         evidence = self._reader.read(own)
-        _, leanings = self._reader.seen(own)
-        group = group_of(own, [int(np.sign(x)) if abs(x) >= LEANS else 0 for x in leanings.tolist()], _told(evidence))
+        vectors, leanings = self._reader.seen(own)
+        signs = [_sign(x) for x in leanings.tolist()]
+        ironic = self._reader.ironic(vectors).tolist()
+        group = group_of(own, signs, told_of(evidence), verdicts_of(evidence, ironic))
         prompt = self._author.prompt if self._author else ""
-        work = _Work(self._reader, evidence, group, prompt, length, product, wanted)
+        work = _Work(self._reader, evidence, group, leanings.tolist(), ironic, prompt, length, product, wanted)
         if self._author is not None:
             work.take([work.cited(text) for text in self._author.write(own, language)], replace=True)
         elif language in COMPOSED_IN:
@@ -127,12 +129,15 @@ class _Work:
         reader: Reader,
         evidence: Evidence,
         group: Group,
+        leanings: Sequence[float],
+        ironic: Sequence[bool],
         prompt: str,
         length: Length,
         product: str,
         wanted: Wanted | None = None,
     ) -> None:
         self._reader, self._evidence, self._group, self._prompt, self._length = reader, evidence, group, prompt, length
+        self._leanings, self._ironic = leanings, ironic
         self._subject = f"{group.subject} {product}"
         self._pieces: list[Piece] = pieces_of(group.texts)
         self._wanted = wanted
@@ -188,11 +193,22 @@ class _Work:
             self._pieces.remove(piece)
             if self._said() and self._words() + len(piece.text.split()) > self._length.words + WORDS[0]:
                 continue
+            if not self._stands_for_its_text(piece):
+                continue
             (sentence,) = self._checked([Draft(as_sentence(piece.text), (piece.number,))], quoted=True)
             if sentence is not None:
                 self._quoted.append(sentence)
                 return True
         return False
+
+    def _stands_for_its_text(self, piece: Piece) -> bool:
+        """False for praise out of a text that is none, or that is ironic, and for what leans plainly against its text: read
+        alone it misleads."""
+        _, (leaning,) = self._reader.seen([piece.text])
+        text = self._leanings[piece.number]
+        if leaning >= LEANS and (text < LEANS or self._ironic[piece.number]):
+            return False
+        return not (leaning * text < 0 and min(abs(leaning), abs(text)) >= PLAIN)
 
     def _best_piece(self) -> Piece | None:
         """Of the pieces that say most of what others say, too, the one that most texts share by meaning."""
@@ -241,20 +257,11 @@ MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth mo
 TOXIC: Final = 0.5  # from this probability on a text is not quoted
 CITED_WITHIN: Final = 0.03  # of the best cosine: texts that say the same
 CITED_MOST: Final = 4
-PLAIN: Final = 0.6  # a clause that leans so far tells what its author thinks
 CLOSINGS: Final = ("However", "Overall", "Sin embargo", "En general")
 
 
-def _told(evidence: Evidence) -> set[tuple[int, str, int]]:
-    """(text, stem, 1 or -1) of the clauses that begin with a thing and lean plainly: "the bed was less of a success"."""
-    return {
-        (number, first, 1 if leaning > 0 else -1)
-        for number, clause, leaning in zip(
-            evidence.owner.tolist(), evidence.clauses, evidence.leanings.tolist(), strict=True
-        )
-        for first in content(clause)[:1]
-        if abs(leaning) >= PLAIN
-    }
+def _sign(leaning: float) -> int:
+    return int(np.sign(leaning)) if abs(leaning) >= LEANS else 0
 
 
 def _wants(pieces: Sequence[Piece], wanted: Wanted) -> dict[Piece, float]:

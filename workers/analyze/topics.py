@@ -1,16 +1,17 @@
 """What a group of texts speaks of, and how: opinions gathered by thing, with the texts that hold each."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
 from workers.analyze.content import stem
-from workers.analyze.opinion_words import ENDORSEMENTS, FONDNESS, GENERAL, REFUSALS
+from workers.analyze.opinion_words import GENERAL
 from workers.analyze.opinions import ENTITY, Opinion, nouns_of, one_form, opinions_of, words_of
 
 MOST_SAID: Final = 2  # words on a thing in one sentence
+NO_VERDICTS: Final[Mapping[str, Collection[int]]] = {"endorsing": (), "fond": (), "refusing": ()}
 OPEN_TEXTS: Final = 2  # texts that must agree on a word that is neither praise nor blame ("small")
 
 
@@ -52,6 +53,7 @@ class Group:
     whole: Topic
     topics: tuple[Topic, ...]
     used: dict[str, int]
+    verdicts: Mapping[str, Collection[int]]
 
     @property
     def content(self) -> list[int]:
@@ -64,18 +66,22 @@ class Group:
 
     def endorsing(self) -> list[int]:
         """The texts of content authors that say they would have it again."""
-        return [i for i in self.content if any(phrase in self.texts[i].lower() for phrase in ENDORSEMENTS)]
+        return [i for i in self.content if i in self.verdicts["endorsing"]]
 
     def fond(self) -> list[int]:
         """The texts of content authors that love it or know none better."""
-        return [i for i in self.content if FONDNESS.search(self.texts[i])]
+        return [i for i in self.content if i in self.verdicts["fond"]]
 
     def refusing(self) -> list[int]:
-        return [i for i in self.discontent if any(phrase in self.texts[i].lower() for phrase in REFUSALS)]
+        """The texts of discontent authors that would not."""
+        return [i for i in self.discontent if i in self.verdicts["refusing"]]
 
 
 def group_of(
-    texts: Sequence[str], leanings: Sequence[int], told: Collection[tuple[int, str, int]] = frozenset()
+    texts: Sequence[str],
+    leanings: Sequence[int],
+    told: Collection[tuple[int, str, int]] = frozenset(),
+    verdicts: Mapping[str, Collection[int]] = NO_VERDICTS,
 ) -> Group:
     """What these texts, of one language, speak of: things by how many texts say something of them. `told` holds (text,
     stem, polarity) where a text tells plainly what it thinks of a thing: an adjective that says otherwise is left out."""
@@ -91,7 +97,7 @@ def group_of(
         by_noun.setdefault(noun, Topic(noun)).add(opinion)
     whole = by_noun.pop(ENTITY, Topic(ENTITY))
     topics = sorted(by_noun.values(), key=lambda t: (-len(t.texts(1) | t.texts(-1)), -used[t.noun], t.noun))
-    return Group(texts, leanings, subject, whole, tuple(topics), used)
+    return Group(texts, leanings, subject, whole, tuple(topics), used, verdicts)
 
 
 def _subject_of(words: Sequence[Sequence[str]], used: dict[str, int], forms: dict[str, str]) -> str:

@@ -30,7 +30,7 @@ _PERSON = re.compile(
 _LEANS = re.compile(
     r"(?:that|which|who|because|then|than|also|too|so|or|nor|otherwise|even though|although|though|while"
     r"|if|unless|until|with|without|for the|not"
-    r"|que|porque|entonces|además|si|aunque|mientras|wish|love|loved|took|got|went|bought|ordered|needed"
+    r"|que|así que|porque|entonces|además|si|aunque|mientras|wish|love|loved|took|got|went|bought|ordered|needed"
     r"|tried|had|used|came|ended|called|purchased|received"
     r"|garnished|added)\b",
     re.I,
@@ -75,7 +75,10 @@ def worth_of(piece: str, spread: Counter[str], covered: Collection[str]) -> floa
 
 
 def _is_whole(piece: str) -> bool:
-    """Whether no bracket and no quotation mark lacks its other half: half of what somebody else said is not its author's."""
+    """Whether its author has ended it, and no bracket and no quotation mark lacks its other half: half of what somebody else
+    said is not its author's."""
+    if piece.endswith(("...", "…")):
+        return False
     halves = (("(", ")"), ("“", "”"), ("«", "»"))
     return piece.count('"') % 2 == 0 and all(piece.count(left) == piece.count(right) for left, right in halves)
 

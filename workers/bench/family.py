@@ -25,6 +25,14 @@ def cpu_seconds() -> float:
     return sum(ticks for _, ticks in _family()) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_seconds_of(pid: int) -> float:
+    """Seconds of computing of one living process so far; 0 without /proc."""
+    if not PROC.is_dir():
+        return 0.0
+    fields = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def memory() -> dict[int, Held]:
     """Living descendant -> what it holds now; this process itself is left out. Empty without /proc."""
     if not PROC.is_dir():

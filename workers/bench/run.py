@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from workers.bench.beside_digests import measure_digests
 from workers.bench.engine import measure_engine
 from workers.bench.generator import measure_generator
 from workers.bench.latency import measure_latency
@@ -22,7 +23,7 @@ from workers.slm.packs import Pack
 from workers.stack import running_stack
 from workers.worker import build_judge
 
-PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "screens")
+PARTS = ("engine", "pipeline", "protocol", "plumbing", "latency", "scale", "cache", "digests", "screens")
 # Only when asked for: a quarter of an hour, and another model to fetch.
 EXTRA_PARTS = ("soak", "generator")
 
@@ -137,6 +138,8 @@ def _measure(
         return measure_pipeline(settings, pack, texts, size.rounds, place, said)
     if part == "latency":
         return measure_latency(settings, texts, size.paced_s, place, said)
+    if part == "digests":
+        return measure_digests(settings, texts, size.rounds, place, said)
     if part == "scale":
         return measure_scale(settings, texts, size.starts, place, said)
     if part == "soak":

@@ -38,9 +38,9 @@ def measure_pipeline(
     with encoder, running_stack(forgetful, directory, http_port=port) as stack:
 
         def pipeline(number: int) -> Speed:
-            return _stream_speed(stack, texts, topic, f"bench-{number}")
+            return stream_speed(stack, texts, topic, f"bench-{number}")
 
-        _stream_speed(stack, texts[:WARM_UP], topic, "warm-up")
+        stream_speed(stack, texts[:WARM_UP], topic, "warm-up")
         encoder.encode(texts[:WARM_UP])
         before = _stage_seconds(port)
         contest = in_turn({"pipeline": pipeline, "engine": engine}, rounds, said)
@@ -61,7 +61,8 @@ def measure_pipeline(
     return Measured("pipeline", table, figures, details)
 
 
-def _stream_speed(stack: Stack, texts: Sequence[str], topic: str, source: str) -> Speed:
+def stream_speed(stack: Stack, texts: Sequence[str], topic: str, source: str) -> Speed:
+    """Messages a second from the producer to the row. Raises `VoxpopError` when some are not stored."""
     messages = events_of(texts, topic, source)
     watch = Stopwatch()
     summary = stack.run_stream(messages)
