@@ -519,7 +519,8 @@ def bench(
         list[str],
         typer.Option(
             "--part",
-            help="engine, pipeline, protocol, plumbing, latency, scale, cache, digests, screens: all if unset; soak, generator.",
+            help="engine, pipeline, protocol, plumbing, latency, scale, cache, digests, screens (all if unset), soak,"
+            " generator.",
         ),
     ] = [],  # noqa: B006 - Typer copies it
     quick: Annotated[bool, typer.Option("--quick", help="Small and rough, in a minute or two.")] = False,
