@@ -102,6 +102,11 @@ class ClickHouseSettings(_Section):
     ca_file: Path | None = None
     client_cert_file: Path | None = Field(default=None, description="PEM, logs in instead of a password: mutual TLS.")
     client_key_file: Path | None = Field(default=None, description="Its key, where that is not in the same file.")
+    cluster: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="A cluster's name in the servers' remote_servers, for replicated tables; deploy/clickhouse/CLUSTER.md.",
+    )
     connect_timeout_s: int = Field(default=10, ge=1)
     timeout_s: int = Field(default=120, ge=1)
     deduplication_window: int = Field(

@@ -9,6 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from workers.errors import UsageError, VoxpopError
 from workers.settings import ClickHouseSettings
+from workers.store.cluster import CLUSTER_SETTINGS
 
 # Codes of ClickHouse's ErrorCodes.cpp that no repetition mends: the schema, the statement or the rights are wrong.
 _VIOLATED_CONSTRAINT = 469
@@ -63,6 +64,7 @@ def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Cli
             send_receive_timeout=settings.timeout_s,
             autogenerate_session_id=False,  # sessions are single-threaded; nothing here needs one
             client_name="voxpop",
+            settings=CLUSTER_SETTINGS if settings.cluster else None,
             tz_mode="aware",  # a time without its zone would be taken for this machine's
         )
     except ClickHouseError as error:
