@@ -11,7 +11,8 @@ import pytest
 from clickhouse_connect.driver.httpclient import HttpClient
 
 from tests.by_hand import WINDOW, Rows, block, crash_after, empty, process, review, text_of
-from tests.one_shard import CLUSTER, OneShard, command_without_keeper
+from tests.one_shard import CLUSTER, command_without_keeper
+from tests.one_shard import one_shard as one_shard_of
 from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.errors import VoxpopError
 from workers.settings import ClickHouseSettings, Settings
@@ -33,7 +34,7 @@ def printed() -> list[str]:
 
 @pytest.fixture(scope="module")
 def one_shard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patching, OneShard(tmp_path_factory.mktemp("cluster")) as running:
+    with pytest.MonkeyPatch.context() as patching, one_shard_of(tmp_path_factory.mktemp("cluster")) as running:
         patching.setattr(HttpClient, "command", command_without_keeper)
         store = ClickHouseSettings(port=running.port, cluster=CLUSTER, deduplication_window=WINDOW)
         made = Settings(clickhouse=store)
