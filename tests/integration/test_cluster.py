@@ -11,6 +11,7 @@ import pytest
 from clickhouse_connect.driver.httpclient import HttpClient
 
 from tests.by_hand import WINDOW, Rows, block, crash_after, empty, process, review, text_of
+from tests.integration.conftest import Voxpop
 from tests.one_shard import CLUSTER, command_without_keeper
 from tests.one_shard import one_shard as one_shard_of
 from workers.embedded.clickhouse import EmbeddedClickHouse
@@ -173,3 +174,16 @@ def test_a_worker_finds_the_windows_it_needs_and_a_change_is_applied(one_shard: 
     with connect(store) as client:
         assert set(deduplication_windows(client, store).values()) == {3 * WINDOW}
     migrate(one_shard)
+
+
+def test_the_statements_can_be_read_before_they_are_applied(voxpop: Voxpop) -> None:
+    shown = voxpop("migrate", "--cluster", "voxpop", "--print")
+    assert shown.returncode == 0, shown.stderr
+    assert [part.strip() for part in re.split(r";\n(?:\n|$)", shown.stdout) if part.strip()] == printed()
+    refused = voxpop("migrate", "--cluster", "two words", "--print")
+    assert (refused.returncode, "can be no cluster's name" in refused.stderr) == (2, True)
+
+
+def test_erasure_does_not_claim_what_it_cannot_see(voxpop: Voxpop) -> None:
+    refused = voxpop("erase", "--event", "e-1", environment={"VOXPOP_CLICKHOUSE__CLUSTER": "voxpop"})
+    assert (refused.returncode, "every node of a cluster" in refused.stderr) == (2, True)
