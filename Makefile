@@ -7,9 +7,10 @@ TESTS ?= tests/unit tests/integration tests/fuzz tests/benchmarks
 KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
+SBOM_MAKER := 7.5.0
 CHAOS_FAULTS ?= 8
 
-.PHONY: run test bench-check install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser clean
+.PHONY: run test bench-check install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser sbom clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -48,6 +49,18 @@ kafka: .venv/installed kafka-jars
 	@$(BIN)/python -m workers.embedded.kafka --data .voxpop/kafka/data --port $(KAFKA_PORT)
 
 kafka-jars: $(KAFKA_JARS)
+
+# What is installed in .venv, as a CycloneDX bill of materials: names, versions, licences.
+sbom: .venv/installed .venv/sbom-maker
+	@.venv/sbom-maker/bin/cyclonedx-py environment --pyproject pyproject.toml --output-format JSON --output-reproducible \
+		--output-file .voxpop/sbom.json $(BIN)/python
+	@echo "wrote .voxpop/sbom.json"
+
+# Apart from .venv, so that what makes the bill is not on it.
+.venv/sbom-maker: | .venv/installed
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==$(SBOM_MAKER)
+	@touch $@
 
 lint: .venv/installed-for-tests
 	$(BIN)/ruff check .

@@ -310,14 +310,25 @@ def headlines(
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(
+    cluster: Annotated[
+        str | None, typer.Option(help="Make replicated tables on this cluster (VOXPOP_CLICKHOUSE__CLUSTER).")
+    ] = None,
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Only print the statements; nothing is connected to.")
+    ] = False,
+) -> None:
     """Create or bring up to date the ClickHouse tables and views. Safe to run at any time, from any number of places.
 
     Example: VOXPOP_CLICKHOUSE__HOST=clickhouse voxpop migrate
     """
+    from workers.commands.migrate import on_this_cluster, printed
     from workers.store.migrate import migrate
 
-    settings = _settings()
+    settings = on_this_cluster(_settings(), cluster)
+    if print_only:
+        typer.echo(printed(settings))
+        return
     applied = migrate(settings, on_applied=lambda m: out.print(f"applied {m.name}", highlight=False))
     if not applied:
         out.print(f"the database {settings.clickhouse.database} is up to date", highlight=False)

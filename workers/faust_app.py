@@ -1,7 +1,6 @@
 """The Faust app, configured like our other Kafka clients, and its tables."""
 
 import asyncio
-import ssl
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from workers.changelogs import Changelogs
 from workers.settings import OAUTHBEARER, KafkaSettings, Settings
 from workers.stream.lag import LagProbe
 from workers.stream.oauth import ClientCredentials
+from workers.stream.tls import tls_context
 
 COMMIT_S = 0.5
 BUFFERED = 10_000  # changes of tables: one window of a busy product makes hundreds
@@ -154,8 +154,7 @@ def faust_app(settings: Settings, partitions: int) -> Any:
 def _credentials(kafka: KafkaSettings) -> Any:
     if kafka.security_protocol == "PLAINTEXT":
         return None
-    encrypted = kafka.security_protocol in ("SSL", "SASL_SSL")
-    context = ssl.create_default_context(cafile=kafka.ssl_cafile) if encrypted else None
+    context = tls_context(kafka) if kafka.security_protocol.endswith("SSL") else None
     if not kafka.security_protocol.startswith("SASL"):
         return faust.SSLCredentials(context)
     if kafka.sasl_mechanism == OAUTHBEARER:

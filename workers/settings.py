@@ -50,6 +50,9 @@ class KafkaSettings(_Section):
     max_message_bytes: int = Field(default=1_048_576, ge=1_024, description="Larger messages become dead letters.")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = Field(default=None, description="The client's own, with its chain (PEM): mutual TLS.")
+    ssl_keyfile: Path | None = Field(default=None, description="Its key, where that is not in the same file.")
+    ssl_key_password: SecretStr | None = None
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     sasl_username: str | None = Field(default=None, description="With OAUTHBEARER the client's id.")
     sasl_password: SecretStr | None = Field(default=None, description="With OAUTHBEARER the client's secret.")
@@ -71,6 +74,14 @@ class KafkaSettings(_Section):
             raise ValueError(f"sasl_mechanism has no effect with the security protocol {self.security_protocol}")
         return self
 
+    @model_validator(mode="after")
+    def _shows_what_it_has(self) -> Self:
+        if self.ssl_certfile and not self.security_protocol.endswith("SSL"):
+            raise ValueError(f"ssl_certfile has no effect with the security protocol {self.security_protocol}")
+        if self.ssl_keyfile and not self.ssl_certfile:
+            raise ValueError("ssl_keyfile is the key of a certificate: set ssl_certfile, too")
+        return self
+
     @field_validator("sasl_oauth_token_url")
     @classmethod
     def _keeps_the_secret(cls, url: str | None) -> str | None:
@@ -89,6 +100,13 @@ class ClickHouseSettings(_Section):
     database: str = Field(default="voxpop", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     secure: bool = False
     ca_file: Path | None = None
+    client_cert_file: Path | None = Field(default=None, description="PEM, logs in instead of a password: mutual TLS.")
+    client_key_file: Path | None = Field(default=None, description="Its key, where that is not in the same file.")
+    cluster: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]+$",
+        description="A cluster's name in the servers' remote_servers, for replicated tables; deploy/clickhouse/CLUSTER.md.",
+    )
     connect_timeout_s: int = Field(default=10, ge=1)
     timeout_s: int = Field(default=120, ge=1)
     deduplication_window: int = Field(
@@ -96,6 +114,12 @@ class ClickHouseSettings(_Section):
         ge=100,
         description="Inserts that each table remembers (one a block and month); see deploy/DELIVERY.md.",
     )
+
+    @model_validator(mode="after")
+    def _shows_what_it_has(self) -> Self:
+        if self.client_cert_file and not self.secure:
+            raise ValueError("client_cert_file has no effect without secure = true")
+        return self
 
 
 class WorkerSettings(_Section):

@@ -263,10 +263,18 @@ def _local_settings(
             "session_timeout_ms": SESSION_TIMEOUT_MS if embedded else settings.kafka.session_timeout_ms,
             "security_protocol": "PLAINTEXT",
             "sasl_mechanism": None,
+            "ssl_certfile": None,
+            "ssl_keyfile": None,
         }
     )
     store = settings.clickhouse.model_copy(
-        update={"host": clickhouse.host, "port": clickhouse.port, "username": clickhouse.username, "secure": False}
+        update={
+            "host": clickhouse.host,
+            "port": clickhouse.port,
+            "username": clickhouse.username,
+            "secure": False,
+            "client_cert_file": None,
+        }
     )
     return settings.model_copy(update={"kafka": kafka, "clickhouse": store})
 

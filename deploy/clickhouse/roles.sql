@@ -31,6 +31,12 @@ GRANT INSERT ON voxpop.feedback TO voxpop_feedback_role;
 CREATE ROLE IF NOT EXISTS voxpop_dead_letters_role SETTINGS PROFILE 'voxpop_reads';
 GRANT SELECT ON voxpop.dead_letters TO voxpop_dead_letters_role;
 
+-- What each analyst may cost the others; the profile above bounds a single query.
+CREATE QUOTA IF NOT EXISTS voxpop_analysts KEYED BY user_name
+    FOR INTERVAL 1 minute MAX queries = 300, execution_time = 120,
+    FOR INTERVAL 1 day MAX queries = 50000, read_rows = 1000000000000, execution_time = 28800
+    TO voxpop_analyst_role;
+
 CREATE USER IF NOT EXISTS voxpop_analyst HOST NONE DEFAULT ROLE voxpop_analyst_role;
 CREATE USER IF NOT EXISTS voxpop_dashboard HOST NONE DEFAULT ROLE voxpop_dashboard_role;
 CREATE USER IF NOT EXISTS voxpop_feedback HOST NONE DEFAULT ROLE voxpop_feedback_role;

@@ -293,6 +293,8 @@ def test_packs_may_lie_apart_from_what_is_written(monkeypatch: pytest.MonkeyPatc
             {"SASL_MECHANISM": "SCRAM-SHA-512", "SASL_USERNAME": "u"},
             "has no effect with the security protocol PLAINTEXT",
         ),
+        ({"SSL_CERTFILE": "me.pem"}, "ssl_certfile has no effect with the security protocol PLAINTEXT"),
+        ({"SECURITY_PROTOCOL": "SSL", "SSL_KEYFILE": "me.key"}, "set ssl_certfile, too"),
     ],
 )
 def test_a_login_that_is_not_whole_or_would_not_be_used_is_refused(

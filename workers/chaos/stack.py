@@ -64,6 +64,9 @@ def _settings(request: ChaosRequest, base: Settings, bootstrap_servers: str, cli
             "bootstrap_servers": bootstrap_servers,
             "session_timeout_ms": int(SESSION_S * 1000),
             "security_protocol": "PLAINTEXT",
+            "sasl_mechanism": None,
+            "ssl_certfile": None,
+            "ssl_keyfile": None,
             "topics": (TOPIC,),
             "partitions": 6,
         }
@@ -74,6 +77,7 @@ def _settings(request: ChaosRequest, base: Settings, bootstrap_servers: str, cli
             "port": clickhouse_port,
             "username": "default",
             "secure": False,
+            "client_cert_file": None,
             "timeout_s": 5,
             "connect_timeout_s": 2,
             "deduplication_window": request.deduplication_window,

@@ -81,6 +81,11 @@ class EraseRequest:
 def show_erase(settings: Settings, request: EraseRequest, out: Console, err: Console, *, as_json: bool) -> None:
     """Erases, merges, counts again and prints the counts. Raises `VoxpopError` when rows are left or figures differ."""
     started, salt, store = time.monotonic(), author_salt(settings), settings.clickhouse
+    if store.cluster:
+        raise UsageError(
+            "voxpop erase cannot see that every node of a cluster has let go of the bytes;"
+            " deploy/clickhouse/CLUSTER.md says what is left to do by hand"
+        )
     with ExitStack() as stack:
         client = stack.enter_context(connect(store))
         check_windows(deduplication_windows(client, store), store)

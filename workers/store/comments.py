@@ -32,7 +32,7 @@ def shipped_comments() -> Comments:
     )
 
 
-def write_comments(client: Client, comments: Comments) -> int:
+def write_comments(client: Client, comments: Comments, cluster: str | None = None) -> int:
     """Describes every table and view of the database but the materialized views, which nobody reads; one ALTER a table that
     is not yet described so. How many were altered. Raises `ClickHouseError`."""
     told = client.query(
@@ -41,6 +41,7 @@ def write_comments(client: Client, comments: Comments) -> int:
     columns = client.query(
         "SELECT table, name, comment FROM system.columns WHERE database = currentDatabase() ORDER BY table, position"
     ).result_rows
+    everywhere = f" ON CLUSTER `{cluster}`" if cluster else ""
     altered = 0
     for table, comment in told:
         wanted = comments.tables.get(table)
@@ -52,7 +53,7 @@ def write_comments(client: Client, comments: Comments) -> int:
             if owner == table and meaning not in ("", present):
                 changes.append(f"COMMENT COLUMN `{column}` {_quoted(meaning)}")
         if changes:
-            client.command(f"ALTER TABLE `{table}` {', '.join(changes)}")
+            client.command(f"ALTER TABLE `{table}`{everywhere} {', '.join(changes)}")
             altered += 1
     return altered
 

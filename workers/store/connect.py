@@ -1,6 +1,7 @@
 """A connection to ClickHouse over HTTP or HTTPS, and what its failures mean."""
 
 import ssl
+from pathlib import Path
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -8,6 +9,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from workers.errors import UsageError, VoxpopError
 from workers.settings import ClickHouseSettings
+from workers.store.cluster import CLUSTER_SETTINGS
 
 # Codes of ClickHouse's ErrorCodes.cpp that no repetition mends: the schema, the statement or the rights are wrong.
 _VIOLATED_CONSTRAINT = 469
@@ -41,27 +43,53 @@ class StoreRefused(VoxpopError):
 def connect(settings: ClickHouseSettings, *, database: str | None = None) -> Client:
     """A client for any number of threads. `database` defaults to the configured one. Certificates are verified, names too.
 
-    Raises `StoreUnavailable` or `StoreRefused`; `UsageError` when the file of the CA is not there.
+    A client's certificate logs in by itself; with a password both are shown. Raises `StoreUnavailable` or `StoreRefused`;
+    `UsageError` when a certificate cannot be read.
     """
-    if settings.ca_file and not settings.ca_file.is_file():
-        raise UsageError(f"VOXPOP_CLICKHOUSE__CA_FILE names {settings.ca_file}, which is no file; correct it")
+    _check_files(settings)
+    password = settings.password.get_secret_value()
     try:
         return clickhouse_connect.get_client(
             host=settings.host,
             port=settings.port,
             username=settings.username,
-            password=settings.password.get_secret_value(),
+            password=password,
             database=settings.database if database is None else database,
             interface="https" if settings.secure else "http",
-            ca_cert=str(settings.ca_file) if settings.ca_file else None,
+            ca_cert=_path(settings.ca_file),
+            client_cert=_path(settings.client_cert_file),
+            client_cert_key=_path(settings.client_key_file),
+            tls_mode="strict" if password else None,
             connect_timeout=settings.connect_timeout_s,
             send_receive_timeout=settings.timeout_s,
             autogenerate_session_id=False,  # sessions are single-threaded; nothing here needs one
             client_name="voxpop",
+            settings=CLUSTER_SETTINGS if settings.cluster else None,
             tz_mode="aware",  # a time without its zone would be taken for this machine's
         )
     except ClickHouseError as error:
         raise explain(error, settings) from error
+
+
+def _path(file: Path | None) -> str | None:
+    return str(file) if file else None
+
+
+def _check_files(settings: ClickHouseSettings) -> None:
+    for name in ("ca_file", "client_cert_file", "client_key_file"):
+        file: Path | None = getattr(settings, name)
+        if file and not file.is_file():
+            raise UsageError(f"VOXPOP_CLICKHOUSE__{name.upper()} names {file}, which is no file; correct it")
+    if settings.client_cert_file:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(
+                settings.client_cert_file, settings.client_key_file, lambda: ""
+            )
+        except ssl.SSLError as error:
+            raise UsageError(
+                f"the client's certificate {settings.client_cert_file} cannot be used with its key ({error.reason});"
+                " set VOXPOP_CLICKHOUSE__CLIENT_CERT_FILE and CLIENT_KEY_FILE to what belongs together, the key in the clear"
+            ) from None
 
 
 def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError:
@@ -85,7 +113,9 @@ def explain(error: ClickHouseError, settings: ClickHouseSettings) -> VoxpopError
         why = cause.verify_message
         mend = "set VOXPOP_CLICKHOUSE__CA_FILE to its CA's certificate"
         return StoreUnavailable(f"{where} has a certificate that is not trusted ({why}); {mend}")
-    mend = "is it running? set VOXPOP_CLICKHOUSE__HOST and PORT, and SECURE as it has it"
+    mend = (
+        "is it running? set VOXPOP_CLICKHOUSE__HOST and PORT, SECURE as it has it, CLIENT_CERT_FILE if it asks for one"
+    )
     return StoreUnavailable(f"{where} cannot be reached ({said}); {mend}")
 
 

@@ -2,8 +2,9 @@
 
 ClickHouse has no transactions for DDL. Every statement is therefore idempotent (IF NOT EXISTS), a file is recorded only
 after its last statement, and one process at a time holds a lock: `CREATE TABLE` is atomic, so whoever creates the lock
-table holds it. A lock older than `STALE_AFTER_S` belongs to a process that died. It is taken over by renaming it to a name
-made of its own UUID: of several takers only one can rename it, and none can rename its successor by mistake.
+table holds it (on a cluster that is the lock of one node: migrate by way of one). A lock older than `STALE_AFTER_S` belongs
+to a process that died. It is taken over by renaming it to a name made of its own UUID: of several takers only one can
+rename it, and none can rename its successor by mistake.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, DatabaseError
 
 from workers.settings import Settings
+from workers.store.cluster import history_table, on_cluster
 from workers.store.comments import shipped_comments, write_comments
 from workers.store.connect import StoreRefused, StoreUnavailable, connect, explain
 from workers.store.windows import resize_windows
@@ -41,11 +43,16 @@ class Migration:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
     def statements(self, settings: Settings) -> list[str]:
-        """The single statements, comments stripped and placeholders filled. A semicolon at a line's end closes one."""
+        """The single statements, comments stripped and placeholders filled, as one server or the cluster of the settings
+        is given them. A semicolon at a line's end closes one."""
         sql = "\n".join(line for line in self.sql.splitlines() if not line.lstrip().startswith("--"))
         sql = sql.replace("{deduplication_window}", str(settings.clickhouse.deduplication_window))
         sql = sql.replace("{dead_letter_days}", str(settings.privacy.dead_letter_days))
-        return [part.strip() for part in re.split(r";[ \t]*(?:\n|$)", sql) if part.strip()]
+        statements = [part.strip() for part in re.split(r";[ \t]*(?:\n|$)", sql) if part.strip()]
+        store = settings.clickhouse
+        if store.cluster is None:
+            return statements
+        return [each for statement in statements for each in on_cluster(statement, store.cluster, store.database)]
 
 
 def shipped_migrations() -> list[Migration]:
@@ -73,15 +80,11 @@ def migrate(
     when ClickHouse cannot be reached or another process holds the lock for longer than `lock_timeout_s` seconds.
     """
     shipped = shipped_migrations() if migrations is None else migrations
-    database = settings.clickhouse.database
     try:
         with connect(settings.clickhouse, database="default") as client:
-            client.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+            client.command(preparations(settings)[0])
         with connect(settings.clickhouse) as client:
-            client.command(
-                "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String, sha256 String,"
-                " applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY number"
-            )
+            client.command(preparations(settings)[1])
             missing = _missing(client, shipped)
             if missing:
                 with _lock(client, lock_timeout_s):
@@ -91,10 +94,23 @@ def migrate(
                         on_applied(migration)
             resize_windows(client, settings.clickhouse)
             if migrations is None:
-                write_comments(client, shipped_comments())
+                write_comments(client, shipped_comments(), settings.clickhouse.cluster)
             return missing
     except ClickHouseError as error:
         raise explain(error, settings.clickhouse) from error
+
+
+def preparations(settings: Settings) -> tuple[str, str]:
+    """What comes before every migration: the database, and the table that notes which were applied."""
+    store = settings.clickhouse
+    if store.cluster:
+        database = f"CREATE DATABASE IF NOT EXISTS `{store.database}` ON CLUSTER `{store.cluster}`"
+        return database, history_table(store.cluster, store.database)
+    return (
+        f"CREATE DATABASE IF NOT EXISTS `{store.database}`",
+        "CREATE TABLE IF NOT EXISTS schema_migrations (number UInt32, name String, sha256 String,"
+        " applied_at DateTime64(3, 'UTC') DEFAULT now64(3)) ENGINE = ReplacingMergeTree ORDER BY number",
+    )
 
 
 def _missing(client: Client, shipped: list[Migration]) -> list[Migration]:

@@ -7,9 +7,10 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from workers.settings import ClickHouseSettings
+from workers.store.cluster import LOCAL, on_every_node
 from workers.store.connect import StoreRefused, explain
 
-_WINDOW = re.compile(r"non_replicated_deduplication_window = (\d+)")
+_WINDOW = re.compile(r"\b((?:non_)?replicated_deduplication_window) = ([1-9]\d*)")
 
 
 def deduplication_windows(client: Client, settings: ClickHouseSettings) -> dict[str, int]:
@@ -20,7 +21,7 @@ def deduplication_windows(client: Client, settings: ClickHouseSettings) -> dict[
     except ClickHouseError as error:
         raise explain(error, settings) from error
     found = {str(name): _WINDOW.search(str(query)) for name, query in rows}
-    return {name: int(match[1]) for name, match in found.items() if match}
+    return {name.removesuffix(LOCAL): int(match[2]) for name, match in found.items() if match}
 
 
 def resize_windows(client: Client, settings: ClickHouseSettings) -> list[str]:
@@ -29,10 +30,16 @@ def resize_windows(client: Client, settings: ClickHouseSettings) -> list[str]:
     changed = [name for name, window in deduplication_windows(client, settings).items() if window != wanted]
     for name in changed:
         try:
-            client.command(f"ALTER TABLE `{name}` MODIFY SETTING non_replicated_deduplication_window = {wanted}")
+            client.command(_resize(name, settings.cluster, wanted))
         except ClickHouseError as error:
             raise explain(error, settings) from error
     return changed
+
+
+def _resize(table: str, cluster: str | None, window: int) -> str:
+    if cluster is None:
+        return f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = {window}"
+    return on_every_node(f"ALTER TABLE {table} MODIFY SETTING replicated_deduplication_window = {window}", cluster)
 
 
 def check_windows(windows: Mapping[str, int], settings: ClickHouseSettings) -> None:

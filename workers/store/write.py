@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from schemas.alerts import Alert
 from schemas.insights import DeadLetter, Insight
 from workers.settings import ClickHouseSettings
+from workers.store.cluster import on_every_node
 from workers.store.connect import explain
 from workers.store.erased_row import ErasedRow
 from workers.store.query import AT_POSITIONS, StoredVersion, at_positions, batched
@@ -112,7 +113,7 @@ class Writer:
 
     def drop_page(self, page: str) -> None:
         """Forgets a page that is written."""
-        self.command(f"ALTER TABLE pages DROP PARTITION '{page}'", {})
+        self.command(self._everywhere(f"ALTER TABLE pages DROP PARTITION '{page}'"), {})
 
     def insert_page_claims(
         self, page: str, keys: Sequence[tuple[str, str]], until: datetime, *, released: bool = False
@@ -166,7 +167,11 @@ class Writer:
 
     def delete(self, sql: str, parameters: dict[str, Any]) -> None:
         """A DELETE of ours, by a patch part."""
-        self.command(sql, parameters, _DELETE_SETTINGS)
+        self.command(self._everywhere(sql), parameters, _DELETE_SETTINGS)
+
+    def _everywhere(self, sql: str) -> str:
+        cluster = self._settings.cluster
+        return on_every_node(sql, cluster) if cluster else sql
 
     def command(self, sql: str, parameters: dict[str, Any], settings: dict[str, Any] | None = None) -> None:
         """A statement of ours that gives no rows."""

@@ -1,16 +1,15 @@
 """Kafka clients, configured alike, and what their failures mean."""
 
 import socket
-import ssl
-from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError, KafkaTimeoutError
 
-from workers.errors import UsageError, VoxpopError
+from workers.errors import VoxpopError
 from workers.settings import OAUTHBEARER, KafkaSettings
 from workers.stream.oauth import ClientCredentials, NoToken
+from workers.stream.tls import refused_by_tls, tls_context
 
 PROBE_S = 3.0
 ENVELOPE_BYTES = 262_144  # a dead letter is the original message plus its headers: allow it so much more
@@ -23,17 +22,15 @@ class BrokerUnavailable(VoxpopError):
 def client_config(settings: KafkaSettings) -> dict[str, Any]:
     """What every kafka-python client of ours is given: addresses and security. Certificates are verified, names too.
 
-    Raises `UsageError` when the file of the CA is not there: the client would only wait for a broker in vain.
+    Raises `UsageError` when a certificate cannot be read: the client would only wait for a broker in vain.
     """
-    if settings.ssl_cafile and not settings.ssl_cafile.is_file():
-        raise UsageError(f"VOXPOP_KAFKA__SSL_CAFILE names {settings.ssl_cafile}, which is no file; correct it")
     config: dict[str, Any] = {
         "bootstrap_servers": [address.strip() for address in settings.bootstrap_servers.split(",")],
         "client_id": "voxpop",
         "security_protocol": settings.security_protocol,
     }
-    if settings.ssl_cafile:
-        config["ssl_cafile"] = str(settings.ssl_cafile)
+    if settings.security_protocol.endswith("SSL"):
+        config["ssl_context"] = tls_context(settings)
     if settings.sasl_mechanism == OAUTHBEARER:
         config["sasl_mechanism"] = OAUTHBEARER
         config["sasl_oauth_token_provider"] = ClientCredentials(settings)
@@ -66,7 +63,7 @@ def _refusal(settings: KafkaSettings) -> str | None:
         return None
     protocol, user = settings.security_protocol, settings.sasl_username
     with reached:
-        if protocol.endswith("SSL") and (wrong := _wrong_with_tls(reached, host.strip("[]"), settings.ssl_cafile)):
+        if protocol.endswith("SSL") and (wrong := refused_by_tls(reached, host.strip("[]"), settings)):
             return f"Kafka at {where} {wrong}"
     if settings.sasl_mechanism == OAUTHBEARER:
         try:
@@ -83,17 +80,6 @@ def _refusal(settings: KafkaSettings) -> str | None:
         f"Kafka at {where} takes connections and does not answer in {protocol};"
         " set VOXPOP_KAFKA__SECURITY_PROTOCOL as it has it"
     )
-
-
-def _wrong_with_tls(reached: socket.socket, host: str, ca_file: Path | None) -> str | None:
-    try:
-        ssl.create_default_context(cafile=ca_file).wrap_socket(reached, server_hostname=host).close()
-    except ssl.SSLCertVerificationError as error:
-        why = error.verify_message
-        return f"has a certificate that is not trusted ({why}); set VOXPOP_KAFKA__SSL_CAFILE to its CA's certificate"
-    except OSError:  # it hangs up, resets, says nothing, or says something else
-        return "does not speak TLS; set VOXPOP_KAFKA__SECURITY_PROTOCOL as it has it"
-    return None
 
 
 def connect_admin(settings: KafkaSettings, *, timeout_s: float = 10.0) -> KafkaAdminClient:
