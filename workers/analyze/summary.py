@@ -193,7 +193,7 @@ class _Work:
             self._pieces.remove(piece)
             if self._said() and self._words() + len(piece.text.split()) > self._length.words + WORDS[0]:
                 continue
-            if not self._stands_for_its_text(piece):
+            if self._wanted is None and not self._stands_for_its_text(piece):  # a question may ask for a part
                 continue
             (sentence,) = self._checked([Draft(as_sentence(piece.text), (piece.number,))], quoted=True)
             if sentence is not None:
