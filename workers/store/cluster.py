@@ -24,11 +24,14 @@ SHARDED_BY = {
             "claims",
             "feedback",
             "escalations",
+            "headlines",
         ),
         "cityHash64(source, event_id)",
     ),
     **dict.fromkeys(("sentiment_hourly", "aspects_daily", "digests", "alerts"), "cityHash64(product)"),
     "judgements_daily": "cityHash64(day, language)",
+    "topics_daily": "cityHash64(day, pack)",
+    "briefs": "cityHash64(week)",
     "dead_letters": "cityHash64(topic, partition, offset)",
     "erasures": "cityHash64(receipt)",
     "audit": "cityHash64(done_at)",
@@ -46,6 +49,7 @@ CLUSTER_SETTINGS = {
 _CREATE = re.compile(r"CREATE TABLE IF NOT EXISTS (\w+)\n")
 _ENGINE = re.compile(r"^ENGINE = (\w*MergeTree)(?:\((.*)\))?$", re.MULTILINE)
 _WINDOW = re.compile(r"^SETTINGS non_replicated_deduplication_window = (\d+)$", re.MULTILINE)
+_SETTINGS = re.compile(r"^SETTINGS ", re.MULTILINE)
 _MATERIALIZED = re.compile(r"CREATE MATERIALIZED VIEW IF NOT EXISTS (\w+) TO (\w+) AS\n")
 _VIEW = re.compile(r"CREATE (OR REPLACE VIEW|VIEW IF NOT EXISTS) (\w+) AS\n")
 _ALTER = re.compile(r"ALTER TABLE (\w+)\s")
@@ -108,12 +112,17 @@ def _replicated(statement: str, name: str, here: str, database: str) -> str:
     place = f"'/clickhouse/tables/{{shard}}/{database}/{name}', '{{replica}}'"
     arguments = f"{place}, {engine[2]}" if engine[2] else place
     window = _WINDOW.search(statement)
-    settings = (
-        f"SETTINGS replicated_deduplication_window = {window[1] if window else 0},"
+    remembered = (
+        f"replicated_deduplication_window = {window[1] if window else 0},"
         f" replicated_deduplication_window_seconds = {FORGOTTEN_AFTER_S if window else 0}"
     )
     body = statement[: engine.start()] + f"ENGINE = Replicated{engine[1]}({arguments})" + statement[engine.end() :]
-    body = _WINDOW.sub(settings, body) if window else f"{body}\n{settings}"
+    if window:
+        body = _WINDOW.sub(f"SETTINGS {remembered}", body)
+    elif _SETTINGS.search(body):
+        body = _SETTINGS.sub(f"SETTINGS {remembered}, ", body, count=1)
+    else:
+        body = f"{body}\nSETTINGS {remembered}"
     return body.replace(f"CREATE TABLE IF NOT EXISTS {name}\n", f"CREATE TABLE IF NOT EXISTS {local(name)} {here}\n", 1)
 
 
