@@ -21,6 +21,10 @@ def test_the_usual_is_the_mean_of_the_runs_and_the_least_four_deviations_below()
     assert found[FIGURES[0]].least == pytest.approx(0.4)
 
 
+def test_another_processor_is_no_regression() -> None:
+    assert Usual(0.8, 0.01, 5).least == pytest.approx(0.68)
+
+
 def test_a_figure_that_a_run_lacks_has_no_usual() -> None:
     documents = runs(0.7, 0.8, 0.9)
     del documents[1][FIGURES[1]]
