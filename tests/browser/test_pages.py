@@ -349,7 +349,7 @@ def test_drift_is_told_in_words_and_by_shape(open_page: Open, sample: Stack) -> 
     assert page.evaluate(f"getComputedStyle(document.querySelector('{sign}')).clipPath") or read.startswith("steady")
     page.locator("summary:has-text('Sentiment in detail')").click()
     page.wait_for_selector("text=Four weeks before")
-    assert read.split(" (")[0] in str(page.locator(".chart[aria-label*='stability']").get_attribute("aria-label"))
+    assert read.split(" (")[0] in str(page.locator(".chart[aria-label*='Stability index']").get_attribute("aria-label"))
 
 
 # --- theme, language, keyboard ---------------------------------------------------------------------------------------------
