@@ -122,12 +122,12 @@ def test_the_mapping_of_the_example_makes_events_of_such_a_file(tmp_path: Path) 
 
 def test_every_make_target_and_extra_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"^([a-z]+):", makefile, re.M))
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
     spans = "\n".join([*re.findall(r"`([^`]+)`", PROSE), *SHELL_LINES])
-    named = set(re.findall(r"\bmake ([a-z]+)", spans))
+    named = set(re.findall(r"\bmake ([a-z-]+)", spans))
     assert {"run", "test"} <= named <= targets
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    assert set(re.findall(r"\.\[(\w+)\]", README)) <= set(extras)
+    assert set(re.findall(r"\.\[([\w-]+)\]", README)) <= set(extras)
 
 
 def test_every_module_that_the_readme_runs_takes_the_options_it_is_shown_with() -> None:
