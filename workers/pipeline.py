@@ -58,9 +58,8 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 POLL_S = 0.05  # half of the client's computing went with polls every 20 ms that brought nothing
-JUDGED_AT_ONCE = (
-    1_024  # texts: more fill the model's batches no better, and a worker that is told to stop waits for them
-)
+# Texts: more fill the model's batches no better, and a worker that is told to stop waits for them.
+JUDGED_AT_ONCE = 1_024
 CHOSEN_S = 0.02  # between two looks at a page that is being chosen
 RENEWED_AT = 1 / 3  # of a lease's time: two renewals may fail before it ends
 POSITION_HEADER = "voxpop-position"  # of an insight in its topic: a reader that has seen it has seen the insight

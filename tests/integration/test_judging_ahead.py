@@ -109,26 +109,23 @@ def test_a_stream_of_resends_is_not_judged_ahead_until_something_new_comes(setti
 
 
 class Blocks:
-    """Stands in for the consumer: gives blocks one at a time, and says which were declared and which are finished."""
+    """Stands in for the consumer: gives a batch of blocks at a time, and says which are finished."""
 
     assigned = 1
 
-    def __init__(self, blocks: Sequence[Block], lost: Block | None = None) -> None:
-        self._coming, self._lost = list(blocks), lost
-        self.declared: list[Block] = []
+    def __init__(self, *batches: list[Block], lost: Block | None = None) -> None:
+        self._coming, self._lost = list(batches), lost
         self.done: list[Block] = []
 
     def poll(self, timeout_s: float) -> None:
         threading.Event().wait(timeout_s)
 
     def cut(self) -> list[Block]:
-        return [self._coming.pop(0)] if self._coming else []
+        return self._coming.pop(0) if self._coming else []
 
     def settle(self, done: Sequence[Block], declared: Sequence[Block]) -> list[Block]:
         self.done += done
-        ours = [each for each in declared if each is not self._lost]
-        self.declared += ours
-        return ours
+        return [each for each in declared if each is not self._lost]
 
     def renew(self, in_hand: Sequence[Block], *, older_than_s: float) -> None:
         """Leases do not end here."""
@@ -169,7 +166,7 @@ def test_the_next_block_is_judged_while_the_last_one_is_written(settings: Settin
         insert(*arguments)
 
     hand._writer.insert_insights = patient  # type: ignore[method-assign]
-    blocks = Blocks([block(0, 3), block(3, 6)])
+    blocks = Blocks([block(0, 3)], [block(3, 6)])
     run(settings, hand, blocks, 2)
     assert in_time == [True]
     rows.assert_are_reviews(range(6))
@@ -178,7 +175,7 @@ def test_the_next_block_is_judged_while_the_last_one_is_written(settings: Settin
 def test_what_was_judged_ahead_of_a_partition_that_is_lost_is_dropped(settings: Settings, rows: Rows) -> None:
     judge, hand = counting(settings)
     lost = block(3, 6)
-    blocks = Blocks([block(0, 3), lost, block(6, 9)], lost)
+    blocks = Blocks([block(0, 3)], [lost, block(6, 9)], lost=lost)
     run(settings, hand, blocks, 2)
     assert judge.asked == ids(*range(9))
     rows.assert_are_reviews([0, 1, 2, 6, 7, 8])
