@@ -101,10 +101,17 @@ class BlockProcessor:
 
     def judge_ahead(self, blocks: Sequence[Block]) -> Sequence[BlockResult]:
         """What blocks hold that may never be declared, and what the models say of it. Nothing is asked, nothing written."""
-        results = [self._decode(block) for block in blocks]
-        if not self._resent:
-            with metrics.STAGE_SECONDS.labels("analyze").time():
-                self._judge_events(results)
+        results: list[BlockResult] = []
+        judged = 0
+        with ThreadPoolExecutor(1, "decoding") as decoding, metrics.STAGE_SECONDS.labels("analyze").time():
+            for result in decoding.map(self._decode, blocks):
+                results.append(result)
+                waiting = results[judged:]
+                if sum(len(each.events) for each in waiting) >= JUDGED_AT_ONCE and not self._resent:
+                    self._judge_events(waiting)
+                    judged = len(results)
+            if not self._resent:
+                self._judge_events(results[judged:])
         return results
 
     def process(self, blocks: Sequence[Block], ahead: Sequence[BlockResult] = ()) -> Sequence[Block]:

@@ -6,6 +6,7 @@ import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,30 +63,42 @@ def test_the_generator_is_measured_and_a_rival_that_is_not_there_is_told() -> No
         measure_generator(settings, built_in_texts(16), 3, 1, lambda _: None)
 
 
-def test_latency_and_the_whole_stack_are_measured() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "workers.cli",
-        "bench",
-        "--quick",
-        "--json",
-        "--part",
-        "latency",
-        "--part",
-        "scale",
-    ]
+def quick(*parts: str) -> dict[str, Any]:
+    """What `voxpop bench --quick` says of some parts."""
+    chosen = [word for part in parts for word in ("--part", part)]
+    command = [sys.executable, "-m", "workers.cli", "bench", "--quick", "--json", *chosen]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert ran.returncode == 0, ran.stderr
-    document = json.loads(ran.stdout.splitlines()[-1])
+    document: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+    return document
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    return quick("latency", "scale")
+
+
+@pytest.mark.timeout(900)
+def test_a_plan_expects_the_latency_that_is_measured(measured: dict[str, Any]) -> None:
+    """At 80 % of the capacity, having seen 50 %. Others use the machine, too: so three tries, and a wide bound."""
+    ratios = []
+    for attempt in range(3):
+        document = quick("latency") if attempt else measured
+        model = WorkerModel(document["latency_capacity_a_second"], 0.0, partitions=4, block_records=1_024, linger_s=0.2)
+        expected = fitted(model, 0.5, document["latency_p50_s_at_50"]).percentile(0.8, 50)
+        ratios.append(document["latency_p50_s_at_80"] / expected)
+        if 1 / 4 < ratios[-1] < 4:
+            return
+    pytest.fail(f"measured to expected: {ratios}")
+
+
+def test_latency_and_the_whole_stack_are_measured(measured: dict[str, Any]) -> None:
+    document = measured
     latencies = document["parts"]["latency"]["sorted_latencies_s"]
     assert set(latencies) == {"0.50", "0.80", "0.95"}
     for share, seconds in latencies.items():
         assert seconds[0] >= 0
         assert seconds[0] <= document[f"latency_p50_s_at_{float(share) * 100:.0f}"] <= seconds[-1]
-    model = WorkerModel(document["latency_capacity_a_second"], 0.0, partitions=4, block_records=1_024, linger_s=0.2)
-    simulated = fitted(model, 0.5, document["latency_p50_s_at_50"]).percentile(0.8, 50)
-    assert simulated / 4 < document["latency_p50_s_at_80"] < 4 * simulated, "what a plan expects is what is measured"
     assert set(document["parts"]["scale"]["speeds"]) == {"1 workers", "2 workers"}
     assert min(document["scale_two_workers_to_one"], document["first_insight_s"], document["usd_a_million_here"]) > 0
     assert 100 < document["stack_memory_mb"] < 20_000

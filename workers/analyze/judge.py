@@ -1,7 +1,8 @@
 """Text to analysis: disguise, one encoder pass for everything, heads, aspects, headline. Pure, given a pack."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 UNSURE_BELOW = 0.5  # calibrated probability of the winning sentiment; the insight is then flagged
 MAX_HEADLINE_CHARS = 120
+# Characters of a part: some batches of the encoder, and little to do after the last one.
+PART_CHARS = 24_000
 OWN_FIELDS = (
     "sentiment",
     "intents",
@@ -64,7 +67,11 @@ class Request:
 
 
 class Judge:
-    """Everything that turns an event into an analysis. Several threads may share one."""
+    """Everything that turns an event into an analysis. Several threads may share one.
+
+    Many texts are parted, and two parts are in hand at a time: while the encoder reads one, the next is cut into clauses
+    and tokens, and the last becomes analyses.
+    """
 
     def __init__(
         self,
@@ -84,6 +91,7 @@ class Judge:
         if "sentiment" not in self._heads.cards:
             raise PackError(f"the pack {pack.name} has no head for sentiment; take another pack")
         self._encoder = pack.encoder(replicas)
+        self._in_turn = ThreadPoolExecutor(2, thread_name_prefix="judge")
         self._aspects = aspect_finder(taxonomy, self._encoder, self._heads, pack.name)
 
     def disguise(self, event: Event) -> SafeEvent:
@@ -101,6 +109,17 @@ class Judge:
 
     def judge(self, requests: Sequence[Request]) -> list[Analysis | None]:
         """One analysis a request, in order. A text that breaks the model is found by halving and answered with None."""
+        parts = list(_parted(requests))
+        if len(parts) < 2:
+            return self._judge_part(requests)
+        answers: list[Analysis | None] = [None] * len(requests)
+        judged = self._in_turn.map(lambda part: self._judge_part([requests[i] for i in part]), parts)
+        for part, analyses in zip(parts, judged, strict=True):
+            for i, analysis in zip(part, analyses, strict=True):
+                answers[i] = analysis
+        return answers
+
+    def _judge_part(self, requests: Sequence[Request]) -> list[Analysis | None]:
         if not requests:
             return []
         try:
@@ -110,7 +129,7 @@ class Judge:
                 log.warning("a text could not be judged", error=type(error).__name__, chars=len(requests[0].text))
                 return [None]
             half = len(requests) // 2
-            return self.judge(requests[:half]) + self.judge(requests[half:])
+            return self._judge_part(requests[:half]) + self._judge_part(requests[half:])
 
     @property
     def topical(self) -> bool:
@@ -118,7 +137,8 @@ class Judge:
         return self._heads.topics is not None
 
     def close(self) -> None:
-        """Ends the encoder's threads."""
+        """Ends its threads and the encoder's."""
+        self._in_turn.shutdown()
         self._encoder.close()
 
     def _judge(self, requests: Sequence[Request]) -> list[Analysis]:
@@ -232,6 +252,20 @@ class Judge:
             request.text, sentence_scores=scores, min_chars=self._headline_min_chars, max_chars=MAX_HEADLINE_CHARS
         )
         return (span.of(request.text), Method.EXTRACTIVE) if span else ("", Method.NONE)
+
+
+def _parted(requests: Sequence[Request]) -> Iterator[list[int]]:
+    """Indices, the longest texts first: a part's are of similar length, as the encoder's batches want them."""
+    part: list[int] = []
+    chars = 0
+    for i in sorted(range(len(requests)), key=lambda i: len(requests[i].seen), reverse=True):
+        if part and chars + len(requests[i].seen) > PART_CHARS:
+            yield part
+            part, chars = [], 0
+        part.append(i)
+        chars += len(requests[i].seen)
+    if part:
+        yield part
 
 
 def identity_of(card: PackCard, taxonomy: Taxonomy, headline_min_chars: int) -> str:

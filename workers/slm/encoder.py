@@ -1,6 +1,6 @@
 """Texts to vectors: tokenize, sort by length, fill batches by tokens, run them on all replicas, pool.
 
-One replica per thread: on small CPUs, two replicas of one thread each beat one replica of two threads. Pooling happens in
+One thread a replica: on small CPUs, two replicas of one thread each beat one replica of two threads. Pooling happens in
 the thread that ran the batch, so the states of a batch are gone before the next one needs the room.
 """
 
@@ -93,7 +93,8 @@ class Encoder:
         self._tail = [_token_id(self._tokenizer, shape.end_token)]
         self._room = shape.window_tokens - len(self._head) - len(self._tail)
         self._model = Model(str(model_dir), inter_threads=self.replicas, intra_threads=1)
-        self._threads = ThreadPoolExecutor(self.replicas, thread_name_prefix="encoder")
+        # One more than replicas, so that a batch waits for each that comes free while others are pooled and read.
+        self._threads = ThreadPoolExecutor(self.replicas + 1, thread_name_prefix="encoder")
 
     def encode(self, texts: Sequence[str], spans: Sequence[Spans] | None = None) -> Encoded:
         """The vectors of `texts`, in their order, and of each text's `spans` (characters) from the same pass."""
