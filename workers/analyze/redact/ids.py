@@ -70,11 +70,13 @@ def _shape(pattern: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A pattern whose matches are personal when `valid` agrees; `valid` sees the match without spaces, dots and dashes."""
+    """A pattern whose matches are personal when `valid` agrees; `valid` sees the match without spaces, dots and dashes.
+    Those that are not `dense` match without what `_DENSE` looks for."""
 
     kind: str
     pattern: re.Pattern[str]
     valid: Callable[[str], bool] = _always
+    dense: bool = True
 
 
 _SEP = r"[\s.-]{0,2}"
@@ -88,7 +90,12 @@ _SHAPES: Final = (
     _Shape("national_id", _shape(r"[0-9]{1,2}\.?[0-9]{3}\.?[0-9]{3}-[0-9K]"), _is_rut),
     _Shape("national_id", _shape(r"[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}")),  # Brazilian CPF as it is printed
     _Shape("national_id", _shape(r"[0-9]{11}"), _is_cpf),
-    _Shape("national_id", _shape(r"[A-Z]{6}[0-9]{2}[A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z]"), _is_codice_fiscale),
+    _Shape(
+        "national_id",
+        _shape(r"[A-Z]{6}[0-9]{2}[A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z]"),
+        _is_codice_fiscale,
+        dense=True,
+    ),
     _Shape("national_id", _shape(r"[12] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}"), _is_nir),
     _Shape("national_id", _shape(r"(?![DFIQUV])[A-Z](?![DFIOQUV])[A-Z] ?[0-9]{2} [0-9]{2} [0-9]{2} ?[A-D]")),  # UK NINO
     _Shape("account", _shape(r"[0-9]{4}[ -]?[0-9]{4}[ -]?[0-9]{2}[ -]?[0-9]{10}"), _is_ccc),
@@ -137,6 +144,9 @@ _ANNOUNCED: Final = (
     ("card", _SECURITY_CODE),
     ("ip", _announced(r"ip|ip address|direcci[oó]n ip", r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")),
 )
+_NOT_DENSE: Final = tuple((kind, pattern) for kind, pattern in _ANNOUNCED if kind == "ip" or pattern is _SECURITY_CODE)
+# Most texts have no five digits so near each other, and all but a few kinds of ids have.
+_DENSE = re.compile(r"[0-9](?:[\s.-]{0,2}[0-9]){4}")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[\s.-]{0,2}[A-Za-z0-9]){11,30}")
 
 
@@ -144,10 +154,11 @@ def find_ids(text: str, digits: int) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of every id, account and announced number. `digits`: how many the text has; few hold no id."""
     if digits >= 5:
         yield from (("iban", *span) for span in _ibans(text))
-        for kind, pattern in _ANNOUNCED:
+        dense = _DENSE.search(text) is not None
+        for kind, pattern in _ANNOUNCED if dense else _NOT_DENSE:
             yield from ((kind, *match.span("value")) for match in pattern.finditer(text))
         for shape in _SHAPES:
-            for match in shape.pattern.finditer(text):
+            for match in shape.pattern.finditer(text) if dense or not shape.dense else ():
                 if shape.valid(re.sub(r"[\s.-]", "", match.group())):
                     yield (shape.kind, *match.span())
     elif digits >= 3:
