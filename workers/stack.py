@@ -3,6 +3,7 @@
 Every part is a process of its own and ends with this one, however this one ends.
 """
 
+import math
 import sys
 import threading
 import time
@@ -112,7 +113,7 @@ class Stack:
             while True:
                 self._check_workers()
                 fed, sent = feed.finished, feed.sent  # in this order: once it has finished, `sent` is final
-                lag = probe.behind(sent.ends)
+                lag = probe.behind(sent.ends, enough=math.inf if on_progress else 1)
                 elapsed_s = time.monotonic() - started
                 finished = fed and lag == 0
                 if finished or on_progress is not None:

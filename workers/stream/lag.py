@@ -4,6 +4,7 @@ The ends are the producer's own acknowledgements, not the broker's answer to "wh
 broker (Tansu 0.6) answers with the *first* offset of the last batch, so up to a batch of messages would be overlooked.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 
@@ -31,16 +32,18 @@ class LagProbe:
         except KafkaError as error:
             raise unavailable(settings, error) from error
 
-    def behind(self, ends: Mapping[TopicPartition, int]) -> int:
-        """How many messages below these ends (partition -> one past its last offset) the group has not committed.
-
-        Raises `BrokerUnavailable`.
-        """
+    def behind(self, ends: Mapping[TopicPartition, int], *, enough: float = math.inf) -> int:
+        """How many messages below these ends (partition -> one past its last offset) the group has not committed. Asks of
+        no more partitions when that are `enough`. Raises `BrokerUnavailable`."""
+        behind = 0
         try:
-            committed = {partition: self._consumer.committed(partition) or 0 for partition in ends}
+            for partition, end in ends.items():
+                behind += max(0, end - (self._consumer.committed(partition) or 0))
+                if behind >= enough:
+                    break
         except KafkaError as error:
             raise unavailable(self._settings, error) from error
-        return sum(max(0, end - committed[partition]) for partition, end in ends.items())
+        return behind
 
     def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Partition -> one past its last message; see `ends_of`."""
