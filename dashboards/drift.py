@@ -11,10 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from dashboards.models import ApiModel
-from workers.drift.stability import Reading, frequent, join_rare, psi, reading
+from workers.drift.stability import Reading, band_name, frequent, join_rare, psi, reading
 from workers.drift.topic_moves import REFERENCE_DAYS, WEEK_DAYS, Move, TopicMoves
 
-LOWEST_BAND = 5  # below one half the bands of confidence count as one
 SENTIMENTS = ("negative", "neutral", "positive")
 
 Predicted = Literal["sentiment", "language", "confidence"]
@@ -67,7 +66,7 @@ def drift(found: Iterable[Sequence[Any]], topics: Iterable[Sequence[Any]], last:
         counts = by_day.setdefault(day, {what: Counter() for what in PREDICTED})
         counts["sentiment"].update(dict(zip(SENTIMENTS, mix, strict=True)))
         counts["language"][language] += sum(mix)
-        counts["confidence"][f"{band / 10 if band >= LOWEST_BAND else 0.0}"] += sum(mix)
+        counts["confidence"][band_name(band)] += sum(mix)
     moves = TopicMoves(topics)
     series = []
     for ago in reversed(range(days)):

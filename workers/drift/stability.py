@@ -10,6 +10,7 @@ from scipy.special import chdtri
 MAX_NOISE = 0.05  # of the index, expected by chance alone: beyond it there are too few texts to read anything into it
 RARE = 0.01  # of the reference: kinds below it count as one
 OTHER = "other"
+LOWEST_BAND = 5  # below one half the bands of confidence count as one
 MOVING, SHIFTED = 0.1, 0.25  # the usual limits of credit scoring (Siddiqi, Credit Risk Scorecards, 2006)
 
 
@@ -56,14 +57,19 @@ def reading(index: float | None) -> Reading:
     return Reading.MOVING if index <= SHIFTED else Reading.SHIFTED
 
 
+def band_name(band: int) -> str:
+    """Of a band of confidence in tenths, 0 to 9: where it begins."""
+    return f"{band / 10 if band >= LOWEST_BAND else 0.0}"
+
+
 def frequent(reference: Mapping[str, int]) -> set[str]:
     """The kinds that are not rare in the reference."""
     rare = RARE * sum(reference.values())
     return {name for name, texts in reference.items() if texts >= rare}
 
 
-def join_rare(counts: Counter[str], kept: set[str]) -> None:
-    """Counts as OTHER what is not among `kept`; leaves everything as it is when nothing is."""
+def join_rare(counts: Counter[str], kept: set[str], called: str = OTHER) -> None:
+    """Counts as one what is not among `kept`; leaves everything as it is when nothing is."""
     if kept:
         for name in [name for name in counts if name not in kept]:
-            counts[OTHER] += counts.pop(name)
+            counts[called] += counts.pop(name)
