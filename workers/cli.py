@@ -52,7 +52,10 @@ TimeFormat = Annotated[
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """The entry point. Exit codes: 0 done, 1 the work failed, 2 wrong use. `--debug`, anywhere, adds the trace."""
+    """The entry point. Exit codes: 0 done, 1 the work failed, 2 wrong use, 3 for `voxpop drift --fail-on`.
+
+    `--debug`, anywhere, adds the trace.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:

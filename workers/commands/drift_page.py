@@ -165,7 +165,6 @@ def _groups(found: Drift) -> str:
         "Reference",
         *(TITLES[each.what] for each in found.groups[0].measures),
         "People",
-        "What moved most",
     ]
     rows = [
         [
@@ -174,13 +173,15 @@ def _groups(found: Drift) -> str:
             f"{group.reference_texts:,}",
             *(_cell(each) for each in group.measures),
             escape(TRENDS[group.agreement.trend]),
-            escape(listed(group, moved_of(group))),
         ]
         for group in found.groups
     ]
     signs = f"<p>{', '.join(f'{_SIGNS[each]} {SAYS[each]}' for each in Verdict)}</p>"
     left = f"<p>{found.left_out:,} more with fewer texts are left out.</p>" if found.left_out else ""
-    return table(head, rows, words_from=3) + signs + left
+    moved = [
+        f"<li>{escape(group.name)}: {escape(listed(group, m))}</li>" for group in found.groups if (m := moved_of(group))
+    ]
+    return table(head, rows, words_from=3) + signs + left + (f"<ul>{''.join(moved)}</ul>" if moved else "")
 
 
 def _cell(each: Compared) -> str:
