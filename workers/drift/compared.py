@@ -31,9 +31,7 @@ SAID: Final = frozenset({"sentiment", "intents", "aspects"})  # what the model s
 SENT: Final = frozenset({"language", "not_served", "topics"})  # what texts are like
 SURENESS: Final = frozenset({"confidence", "unsure", "no_emotion"})
 NONE, RARER = "none", "rarer"
-SAME_VERSIONS = (
-    0.95  # of the texts were judged by the same versions: what is left cannot move a share by more than 0.05
-)
+SAME_VERSIONS = 0.95  # of the texts: what another version judged of the rest moves no share by more than 0.05
 # In how many directions topic vectors of one stream vary, at the least: their variance over all directions squared, over the
 # sum of its squares. Fewer would make chance seem less likely than it is.
 DIRECTIONS = 10
