@@ -31,7 +31,7 @@ SELECT {{product:String}}, {{source:String}}, concat({{name:String}}, toString(n
     if(u(2) < {{negative:Float64}}, 'negative', if(u(2) < {{negative:Float64}} + 0.3, 'neutral', 'positive')), {SURE},
     if(u(4) < {{battery:Float64}}, ['battery'], if(u(4) < 0.6, ['price', 'sound'], [])) AS aspect,
     arrayMap(a -> 'neutral', aspect), arrayMap(a -> 0.9, aspect), arrayMap(a -> 0, aspect), arrayMap(a -> 1, aspect),
-    if(u(2) < {{negative:Float64}}, ['complaint'], ['praise', 'other']), if(u(5) < 0.3, '', 'joy'),
+    if(u(2) < {{negative:Float64}}, ['complaint'], if(u(6) < 0.2, [], ['praise', 'other'])), if(u(5) < 0.3, '', 'joy'),
     if({SURE} < 0.6, ['unsure'], []), 'words', {{version:String}},
     arrayMap(i -> toInt8(if(i = {{subject:UInt32}}, 85, 0) + 40 * (u(100 + i) - 0.5)), range(64)),
     toDateTime64({{first:Date}}, 3, 'UTC') + toIntervalSecond(intDiv(number * 86400, {{daily:UInt32}})), now64(3)
@@ -162,6 +162,7 @@ def test_figures_are_those_of_a_recount(settings: Settings, report: Callable[...
     stream(settings, replace(Texts(), negative=0.4, battery=0.3), Texts())
     sql = (
         "SELECT countIf(sentiment = 'negative') / count(), countIf(has(`aspects.aspect`, 'battery')) / count(),"
+        " countIf(empty(`aspects.aspect`)) / count(), countIf(empty(intents)) / count(),"
         " countIf(has(flags, 'unsure')) / count(), avg(sentiment_confidence) FROM insights"
         " WHERE toDate(event_time) BETWEEN '2026-09-24' AND '2026-09-30'"
     )
@@ -170,7 +171,13 @@ def test_figures_are_those_of_a_recount(settings: Settings, report: Callable[...
     shown = report()
     shares = [
         next(part["share"] for part in shown.measure(what)["parts"] if part["name"] == name)
-        for what, name in (("sentiment", "negative"), ("aspects", "battery"), ("unsure", "unsure"))
+        for what, name in (
+            ("sentiment", "negative"),
+            ("aspects", "battery"),
+            ("aspects", "none"),
+            ("intents", "none"),
+            ("unsure", "unsure"),
+        )
     ]
     assert (*shares, shown.document["overall"]["confidence"]) == pytest.approx(counted, abs=1e-4)
 
@@ -205,14 +212,18 @@ def test_people_who_agree_as_before_settle_a_doubt(settings: Settings, report: C
     assert report().document["fit"] == "yes"
 
 
-def test_of_several_corrections_of_a_text_the_latest_counts(settings: Settings, report: Callable[..., Shown]) -> None:
+@pytest.mark.parametrize(("later_s", "disagreed"), [(1, 0), (-1, 100)])
+def test_of_several_corrections_of_a_text_the_latest_counts(
+    settings: Settings, report: Callable[..., Shown], later_s: int, disagreed: int
+) -> None:
     stream(settings, Texts(), Texts())
     label(settings, 6, 0, 100, wrong=1.0)
     with connect(settings.clickhouse) as client:
         client.command(
-            "INSERT INTO feedback SELECT * REPLACE (old_label AS new_label, corrected_at + 1 AS corrected_at) FROM feedback"
+            "INSERT INTO feedback SELECT * REPLACE (old_label AS new_label,"
+            f" corrected_at + toIntervalSecond({later_s}) AS corrected_at) FROM feedback"
         )
-    assert report().document["overall"]["agreement"]["now"] == {"texts": 100, "disagreed": 0}
+    assert report().document["overall"]["agreement"]["now"] == {"texts": 100, "disagreed": disagreed}
 
 
 def test_a_promotion_is_not_laid_to_the_stream(settings: Settings, report: Callable[..., Shown]) -> None:

@@ -32,8 +32,8 @@ SENT: Final = frozenset({"language", "not_served", "topics"})  # what texts are 
 SURENESS: Final = frozenset({"confidence", "unsure", "no_emotion"})
 NONE, RARER = "none", "rarer"
 SAME_VERSIONS = 0.95  # of the texts: what another version judged of the rest moves no share by more than 0.05
-# In how many directions topic vectors of one stream vary, at the least: their variance over all directions squared, over the
-# sum of its squares. Fewer would make chance seem less likely than it is.
+# In how many directions topic vectors of one stream vary, at the least: the square of their variance in all directions, over
+# the sum of squares. 13 to 19 within a product of the sample stream, 28 over all; the fewer, the farther chance can reach.
 DIRECTIONS = 10
 
 
