@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,9 @@ def test_the_same_digest_again_changes_nothing(settings: Settings, rows: Rows) -
         digests = DigestStore(client, settings.clickhouse)
         (window,) = digests.pending(DAY, 5, 35, ("p", "1"))
         row = DigestRow(window, ["Fine."], [[("shop", "e-1")]], [1.0], [True], "extractive", "p", "1")
-        digests.insert(row)
-        digests.insert(row)
+        until = datetime.now(UTC) + timedelta(minutes=5)
+        digests.insert(row, until)
+        digests.insert(row, until)
         assert rows.count("digests") == 1
         assert digests.pending(DAY, 5, 35, ("p", "1")) == []
         assert [w.product for w in digests.pending(DAY, 5, 35, ("p", "2"))] == ["Hush"]
