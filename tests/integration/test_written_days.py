@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
+from threading import Event
 from types import ModuleType
 from typing import Any, cast
 
 import pytest
 
-from tests.by_hand import Rows, block, empty, process, review
+from tests.by_hand import LIMIT_S, Rows, block, empty, process, review
 from tests.integration.test_brief import numbered
 from tests.integration.test_erase import AUTHOR, assert_gone, erase, erasing, patiently
 from tests.integration.test_reprocess import dying_at
@@ -18,7 +20,7 @@ from workers import digests as digests_module
 from workers import erase as erase_module
 from workers.analyze.summary import Sentence, Summarizer, Summary
 from workers.digests import Digester
-from workers.erase import Erased, Subject
+from workers.erase import Erase, Erased, Subject
 from workers.errors import VoxpopError
 from workers.escalation.brief import Brief, write_brief
 from workers.failpoints import ERASE_FAILPOINTS, PAGE_FAILPOINTS, WRITING_FAILPOINTS
@@ -210,7 +212,7 @@ def test_a_brief_that_is_written_between_two_steps_of_an_erasure_says_nothing_of
     assert_nothing_stays(settings, rows)
 
 
-@pytest.mark.parametrize("place", STEPS_OF_ERASE)
+@pytest.mark.parametrize("place", ["page-claimed", "page-staged", "page-deleted"])
 def test_a_brief_that_is_written_after_an_erasure_has_died_says_nothing_of_them_in_the_end(
     settings: Settings, rows: Rows, write: Callable[..., Write], place: str
 ) -> None:
@@ -219,6 +221,47 @@ def test_a_brief_that_is_written_after_an_erasure_has_died_says_nothing_of_them_
     with suppress(VoxpopError):
         write("The battery is great.")()
     assert patiently(settings).left == 0
+    assert_nothing_stays(settings, rows)
+
+
+def test_a_page_that_is_staged_is_written_before_the_brief_looks(
+    settings: Settings, rows: Rows, write: Callable[..., Write], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes a staged page looks at no claim any more: the brief must not look at what is about to go."""
+    with dying_at("page-staged"):
+        erase(settings)
+    monkeypatch.setattr(pages_module, "CLAIM_S", 20.0)  # the brief's: it is not refused for being late
+    with standing_at("writing-looked", lambda: patiently(settings)), suppress(VoxpopError):
+        write("The headband is stiff.")()
+    assert rows.count("briefs") == 0
+    assert_nothing_stays(settings, rows)
+
+
+def test_a_brief_waits_for_a_page_that_is_being_chosen(
+    settings: Settings, rows: Rows, write: Callable[..., Write], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The erasure has looked for writers and seen none; it goes on once the brief has looked, or would have."""
+    monkeypatch.setattr(pages_module, "CLAIM_S", 3.0)
+    free, chosen, go = Erase._free, Event(), Event()
+
+    def stands(run: Erase, *what: Any) -> Any:
+        chosen.set()
+        assert go.wait(LIMIT_S)
+        return free(run, *what)
+
+    monkeypatch.setattr(Erase, "_free", stands)
+    with ThreadPoolExecutor(1) as thread:
+        erasing_now = thread.submit(patiently, settings)
+        assert chosen.wait(LIMIT_S)
+
+        def goes_on() -> None:
+            go.set()
+            erasing_now.result()
+
+        with standing_at("writing-looked", goes_on), suppress(VoxpopError):
+            write("The headband is stiff.")()
+        assert erasing_now.result().left == 0
+    assert rows.count("briefs") == 0
     assert_nothing_stays(settings, rows)
 
 
