@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.by_hand import Rows, block, empty, process, wait_until
-from workers.failpoints import DIGEST_FAILPOINTS
+from workers.failpoints import DIGEST_FAILPOINTS, WRITING_FAILPOINTS
 from workers.settings import Settings
 from workers.store.connect import connect
 from workers.store.digests import SECONDS, DigestRow, DigestStore, PendingWindow
@@ -140,7 +140,7 @@ def test_a_changed_text_leads_to_a_new_revision(
     assert rows.select("SELECT DISTINCT revision, texts FROM v_digests") == [(2, 6)]
 
 
-@pytest.mark.parametrize("place", DIGEST_FAILPOINTS)
+@pytest.mark.parametrize("place", [*DIGEST_FAILPOINTS, *WRITING_FAILPOINTS])
 def test_killed_anywhere_the_next_run_leaves_one_digest_a_window(
     settings: Settings, rows: Rows, voxpop: Voxpop, environment: dict[str, str], place: str
 ) -> None:
