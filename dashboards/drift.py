@@ -3,21 +3,17 @@
 Predictions by the population stability index; what texts are about by how far the mean topic vector has moved.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
-from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
 
 from dashboards.models import ApiModel
-from dashboards.topic_moves import REFERENCE_DAYS, WEEK_DAYS, Move, TopicMoves
+from workers.drift.stability import Reading, band_name, frequent, join_rare, psi, reading
+from workers.drift.topic_moves import REFERENCE_DAYS, WEEK_DAYS, Move, TopicMoves
 
-MAX_NOISE = 0.05  # of the index, expected by chance alone: beyond it there are too few texts to read anything into it
-RARE = 0.01  # of the reference: languages below it count as one
-LOWEST_BAND = 5  # below one half the bands of confidence count as one
 SENTIMENTS = ("negative", "neutral", "positive")
 
 Predicted = Literal["sentiment", "language", "confidence"]
@@ -25,15 +21,6 @@ What = Literal["sentiment", "language", "confidence", "topics"]
 PREDICTED: tuple[Predicted, ...] = ("sentiment", "language", "confidence")
 WHAT: tuple[What, ...] = (*PREDICTED, "topics")
 Shares = Mapping[Predicted, Counter[str]]
-
-
-class Reading(StrEnum):
-    """How an index is usually read. Programs may switch on these."""
-
-    STEADY = "steady"  # < 0.1
-    MOVING = "moving"  # 0.1 … 0.25
-    SHIFTED = "shifted"  # > 0.25
-    TOO_FEW = "too_few"
 
 
 class Part(ApiModel):
@@ -71,30 +58,6 @@ class Drift(ApiModel):
     days: list[DriftDay]
 
 
-def psi(reference: Counter[str], now: Counter[str]) -> float | None:
-    """Sum over all kinds of (a − b) · ln(a / b), a and b the shares now and in the reference; ≥ 0.
-
-    Half a text is added to every kind, so that one that is new or gone gives a number. None when chance alone would be
-    expected to give more than MAX_NOISE: (kinds − 1) · (1/n + 1/m) for n and m texts (Yurdakul and Naranjo, 2020).
-    """
-    kinds = sorted(reference | now)
-    n, m = now.total(), reference.total()
-    if not n or not m or (len(kinds) - 1) * (1 / n + 1 / m) > MAX_NOISE:
-        return None
-    half = 0.5 * len(kinds)
-    shares = [((now[kind] + 0.5) / (n + half), (reference[kind] + 0.5) / (m + half)) for kind in kinds]
-    return math.fsum((a - b) * math.log(a / b) for a, b in shares)
-
-
-def reading(index: float | None) -> Reading:
-    """The usual words for it."""
-    if index is None:
-        return Reading.TOO_FEW
-    if index < 0.1:
-        return Reading.STEADY
-    return Reading.MOVING if index <= 0.25 else Reading.SHIFTED
-
-
 def drift(found: Iterable[Sequence[Any]], topics: Iterable[Sequence[Any]], last: date, days: int) -> Drift:
     """Of rows (day, language, band, negative, neutral, positive) and of rows (day, pack, texts, sum of their topic vectors):
     the last `days` days, and the latest in full."""
@@ -103,7 +66,7 @@ def drift(found: Iterable[Sequence[Any]], topics: Iterable[Sequence[Any]], last:
         counts = by_day.setdefault(day, {what: Counter() for what in PREDICTED})
         counts["sentiment"].update(dict(zip(SENTIMENTS, mix, strict=True)))
         counts["language"][language] += sum(mix)
-        counts["confidence"][f"{band / 10 if band >= LOWEST_BAND else 0.0}"] += sum(mix)
+        counts["confidence"][band_name(band)] += sum(mix)
     moves = TopicMoves(topics)
     series = []
     for ago in reversed(range(days)):
@@ -120,11 +83,9 @@ def _sides(by_day: Mapping[date, Shares], end: date) -> tuple[Shares, Shares]:
     """The week that ends on `end`, and the reference before it."""
     now = _summed(by_day, end, WEEK_DAYS)
     reference = _summed(by_day, end - timedelta(days=WEEK_DAYS), REFERENCE_DAYS)
-    rare = RARE * reference["language"].total()
-    kept = {name for name, texts in reference["language"].items() if texts >= rare}
-    if kept:
-        for side in (now, reference):
-            _join(side["language"], kept)
+    kept = frequent(reference["language"])
+    for side in (now, reference):
+        join_rare(side["language"], kept)
     return now, reference
 
 
@@ -135,11 +96,6 @@ def _summed(by_day: Mapping[date, Shares], end: date, days: int) -> Shares:
         for what, counts in by_day.get(end - timedelta(days=ago), {}).items():
             sums[what].update(counts)
     return sums
-
-
-def _join(languages: Counter[str], kept: set[str]) -> None:
-    for name in [name for name in languages if name not in kept]:
-        languages["other"] += languages.pop(name)
 
 
 def _shift(what: Predicted, now: Counter[str], reference: Counter[str]) -> Shift:

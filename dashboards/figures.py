@@ -27,9 +27,9 @@ from dashboards.parameters import (
     TextFilter,
     Window,
 )
-from dashboards.topic_moves import REFERENCE_DAYS, WEEK_DAYS
 from dashboards.worker_metrics import read_workers
 from schemas.taxonomy import Taxonomy
+from workers.drift.topic_moves import REFERENCE_DAYS, WEEK_DAYS
 from workers.errors import VoxpopError
 from workers.settings import Settings
 

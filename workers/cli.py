@@ -52,7 +52,10 @@ TimeFormat = Annotated[
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """The entry point. Exit codes: 0 done, 1 the work failed, 2 wrong use. `--debug`, anywhere, adds the trace."""
+    """The entry point. Exit codes: 0 done, 1 the work failed, 2 wrong use, 3 for `voxpop drift --fail-on`.
+
+    `--debug`, anywhere, adds the trace.
+    """
     words = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in words
     try:
@@ -493,6 +496,49 @@ def reprocess(
 
     request = ReprocessRequest.parse(since, until, product, source, version_not, dry_run=dry_run)
     show_reprocess(_settings(), request, out, err, as_json=as_json)
+
+
+@app.command()
+def drift(
+    days: Annotated[int | None, typer.Option(min=1, max=3_650, help="The window's days; 7 if unset.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The window from this day on, or moment; UTC if no zone.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The window's end; that of the latest day with texts if unset.")
+    ] = None,
+    reference_days: Annotated[
+        int | None, typer.Option(min=1, max=3_650, help="The days before it that it is compared with; 28 if unset.")
+    ] = None,
+    reference_since: Annotated[str | None, typer.Option(metavar="DATE", help="The reference from then on.")] = None,
+    reference_until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The reference's end; the window's begin if unset.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Also each product, source or language.")] = None,
+    product: Annotated[str | None, typer.Option(help="Only this product's texts.")] = None,
+    source: Annotated[str | None, typer.Option(help="Only texts from this source.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only texts in this language, e.g. es.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=1_000, help="With --by: those with most texts.")] = 20,
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="watch or moved: exit 3 when that is the verdict, or worse.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with charts, too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether the model still fits the stream: what moved in a window against the weeks before it, and what to do.
+
+    Compares what the model says, how sure it is, languages and what texts are about, and how often people disagreed with it.
+    A change that a promoted pack version made is not laid to the stream.
+
+    Example: voxpop drift --days 7 --by product --html drift.html --fail-on moved
+    """
+    from workers.commands.drift import DriftRequest, show_drift
+
+    filters = {"product": product, "source": source, "language": language}
+    window, reference = (days, since, until), (reference_days, reference_since, reference_until)
+    request = DriftRequest.parse(window, reference, filters, by, most, fail_on)
+    if code := show_drift(_settings(), request, html, out, err, as_json=as_json):
+        raise typer.Exit(code)
 
 
 @app.command()

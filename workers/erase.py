@@ -18,13 +18,16 @@ rows are still there to be found by author or id; afterwards the page is. What t
 other programs' pages holds here, since this one claims, looks and stages as they do. A row whose figures an update has taken
 off and whose update was then turned away (its block died in between) is deleted without taking them off again.
 
+**What is written about their texts** goes with the page: digests and briefs of the days and products of its rows, and those
+that cite their events. One that was made of texts read before is not stored afterwards (`workers/store/written_days.py`):
+its writer claims these days, looks again, and inserts while the claim lasts; a page is put off while a day of it is claimed.
+
 **Why receipts of an author's events too.** Once an author's rows are gone nothing says which events were theirs; a copy
 without the author's name would come in. So each event gets a receipt before its page is staged.
 
 Not covered: a worker that sleeps between its last look and noting that a message *superseded* another in one block may write
 a line of `event_keys` after all, and a second opinion that is asked for meanwhile a line of `escalations` (source, id, no
-text; `--event` again removes both); a program that makes a digest of texts it read before may store it after (the next
-`voxpop digests` replaces it; `voxpop brief` looks again before it stores).
+text; `--event` again removes both).
 """
 
 import random
@@ -33,7 +36,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from schemas.insights import Position
 from workers.failpoints import failpoint
@@ -46,6 +49,7 @@ from workers.store.receipts import Receipts
 from workers.store.server_clock import ServerClock
 from workers.store.traces import Traces
 from workers.store.write import Writer
+from workers.store.written_days import ProductDay, erasing, writing
 from workers.turned_away import subject_of
 
 PAGE_ROWS = 256
@@ -159,9 +163,9 @@ class Erase:
         keys = {_key_of(row) for row in rows}
         receipts = set(map(self._receipts.of_event, keys))
         self._writer.insert_receipts(sorted(receipts - self._receipts.known(receipts)))
-        page = uuid.uuid4().hex
-        until = self._pages.claim(page, keys)
-        if self._pages.being_chosen(keys, but=page):
+        page, days = uuid.uuid4().hex, {_day_of(row) for row in rows}
+        until = self._pages.claim(page, keys | erasing(days))
+        if self._pages.being_chosen(keys | writing(days), but=page):
             self._pages.release(page)
             return len(rows)
         free = self._free(rows, keys)
@@ -217,6 +221,10 @@ def _by_month(rows: Collection[ErasedRow]) -> Iterator[list[ErasedRow]]:
 
 def _key_of(row: ErasedRow) -> EventKey:
     return EventKey(row.source, row.event_id)
+
+
+def _day_of(row: ErasedRow) -> ProductDay:
+    return ProductDay(row.product, row.event_time.astimezone(UTC).date())
 
 
 def _position_of(row: ErasedRow) -> Position:

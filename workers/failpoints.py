@@ -42,6 +42,11 @@ DIGEST_FAILPOINTS = (
     "digest-made",  # nothing of it is stored
     "digest-stored",  # ClickHouse has answered
 )
+WRITING_FAILPOINTS = (
+    "writing-claimed",  # a digest's or a brief's days are claimed
+    "writing-looked",  # what it rests on is there, it is not stored
+    "writing-stored",  # it is, and its claim holds
+)
 ESCALATION_FAILPOINTS = (
     "escalation-begun",  # calls are noted as begun, none is made
     "escalation-answered",  # an answer is noted, its row says nothing of it yet
@@ -56,6 +61,7 @@ FAILPOINTS = (
     + PAGE_FAILPOINTS
     + ERASE_FAILPOINTS
     + DIGEST_FAILPOINTS
+    + WRITING_FAILPOINTS
     + ESCALATION_FAILPOINTS
     + ASKING_FAILPOINTS
     + HEADLINE_FAILPOINTS

@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.by_hand import Rows, block, empty, process, wait_until
-from workers.failpoints import DIGEST_FAILPOINTS
+from workers.failpoints import DIGEST_FAILPOINTS, WRITING_FAILPOINTS
 from workers.settings import Settings
 from workers.store.connect import connect
 from workers.store.digests import SECONDS, DigestRow, DigestStore, PendingWindow
@@ -139,7 +140,7 @@ def test_a_changed_text_leads_to_a_new_revision(
     assert rows.select("SELECT DISTINCT revision, texts FROM v_digests") == [(2, 6)]
 
 
-@pytest.mark.parametrize("place", DIGEST_FAILPOINTS)
+@pytest.mark.parametrize("place", [*DIGEST_FAILPOINTS, *WRITING_FAILPOINTS])
 def test_killed_anywhere_the_next_run_leaves_one_digest_a_window(
     settings: Settings, rows: Rows, voxpop: Voxpop, environment: dict[str, str], place: str
 ) -> None:
@@ -177,8 +178,9 @@ def test_the_same_digest_again_changes_nothing(settings: Settings, rows: Rows) -
         digests = DigestStore(client, settings.clickhouse)
         (window,) = digests.pending(DAY, 5, 35, ("p", "1"))
         row = DigestRow(window, ["Fine."], [[("shop", "e-1")]], [1.0], [True], "extractive", "p", "1")
-        digests.insert(row)
-        digests.insert(row)
+        until = datetime.now(UTC) + timedelta(minutes=5)
+        digests.insert(row, until)
+        digests.insert(row, until)
         assert rows.count("digests") == 1
         assert digests.pending(DAY, 5, 35, ("p", "1")) == []
         assert [w.product for w in digests.pending(DAY, 5, 35, ("p", "2"))] == ["Hush"]

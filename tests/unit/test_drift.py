@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from dashboards.drift import Reading, drift, psi, reading
-from dashboards.topic_moves import REFERENCE_DAYS, WEEK_DAYS, moved
+from dashboards.drift import drift
+from workers.drift.stability import Reading, psi, reading
+from workers.drift.topic_moves import REFERENCE_DAYS, WEEK_DAYS, moved
 
 LAST = date(2026, 11, 15)
 COUNTS = st.dictionaries(st.sampled_from("abcde"), st.integers(0, 50_000)).map(Counter)

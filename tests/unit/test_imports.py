@@ -31,7 +31,8 @@ MAY_USE = {
     "workers.store": {"schemas", *SHARED},
     "workers.embedded": {"workers.errors"},  # a broker and an engine, which know nothing of what runs through them
     "workers.plan": {"workers.settings", "workers.errors"},  # arithmetic on what was measured
-    "dashboards": {"schemas", "workers.store", "workers.settings", "workers.errors"},
+    "workers.drift": set[str](),  # arithmetic on counts, for the dashboard and for the command
+    "dashboards": {"schemas", "workers.store", "workers.drift", "workers.settings", "workers.errors"},
 }
 # What only an extra's packages let run: training, and what the benchmark and the evaluation set beside ours.
 WITH_EXTRAS = (
@@ -52,6 +53,7 @@ FLOORS = {
     "workers.store",
     "workers.embedded",
     "workers.plan",
+    "workers.drift",
     "dashboards",
 }
 # Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.

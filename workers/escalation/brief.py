@@ -24,6 +24,8 @@ from workers.settings import Settings
 from workers.slm.build import ensure_pack
 from workers.store.briefs import BriefRow, BriefStore, Statement
 from workers.store.connect import connect
+from workers.store.written_days import WrittenDays
+from workers.stream.blocks import now_s
 
 BRIEF_CHARS = 12_000  # of statements that are sent
 _WEEK = re.compile(r"(\d{4})-W(\d\d)", re.ASCII)
@@ -78,12 +80,13 @@ def name_of(monday: date) -> str:
 def write_brief(settings: Settings, start: date, products: Sequence[str]) -> Brief:
     """Writes a week's brief of some products, or of all, and stores it.
 
-    Raises `UsageError` without an endpoint, and `VoxpopError` when there is nothing to write about or no answer that can be
-    used: then nothing is stored.
+    Raises `UsageError` without an endpoint, and `VoxpopError` when there is nothing to write about, no answer that can be
+    used, or something that it rests on is gone: then nothing is stored.
     """
     need_endpoint(settings.escalation)
     with connect(settings.clickhouse) as client:
         store = BriefStore(client, settings.clickhouse)
+        events = store.events(start, products)
         known = store.statements(start, products)
         if not any(not statement.is_figure for statements in known.values() for statement in statements):
             raise UsageError(
@@ -104,11 +107,17 @@ def write_brief(settings: Settings, start: date, products: Sequence[str]) -> Bri
         if not brief.sentences:
             why = ", ".join(sorted(brief.refused)) or "it wrote nothing"
             raise VoxpopError(f"no sentence of the endpoint's brief passed the checks ({why}); ask a better model")
-        there = {statement for statements in store.statements(start, products).values() for statement in statements}
-        cited = {statement for sentence in brief.sentences for statement in sentence.statements}
-        if any(not statement.is_figure for statement in cited - there):
-            raise VoxpopError("digests that it cites were made anew or erased meanwhile; run it again")
-        store.insert(_row(brief))
+        row = _row(brief)
+        stored = WrittenDays(client, settings.clickhouse, now_s).store(
+            lambda: store.days(row),
+            lambda days: store.still_there(row, events, days),
+            lambda until: store.insert(row, until),
+        )
+        if not stored:
+            raise VoxpopError(
+                "texts of the week or digests that it cites were made anew or erased meanwhile; run voxpop digests --once,"
+                " then this again"
+            )
     return brief
 
 

@@ -29,7 +29,44 @@ class Line(NamedTuple):
     dots: bool
 
 
-def bar_chart(groups: Sequence[Bars]) -> str:
+class Mark(NamedTuple):
+    """A limit that bars are read by."""
+
+    at: float
+    name: str
+
+
+def limits_chart(bars: Sequence[tuple[str, float | None, str, int | None]], marks: Sequence[Mark], title: str) -> str:
+    """Bars from 0 up, with lines at the limits, at most two.
+
+    A bar is (name, figure or None where there is none, what it says, its colour's index or None for the grey).
+    """
+    left, row, top = 210, 26, 30
+    room = WIDTH - left - 110
+    most = max([mark.at * 1.2 for mark in marks] + [figure for _, figure, _, _ in bars if figure is not None])
+    end = top + row * len(bars)
+    parts = []
+    for at, mark in enumerate(marks):
+        x = left + room * mark.at / most
+        parts += [
+            f'<path d="M{x:.1f} {top - 6}V{end}" class="ideal"/>',
+            _text(x, top - 12, f"{mark.name} {mark.at:g}", "quiet" if at else "end quiet"),
+        ]
+    for at, (name, figure, told, colour) in enumerate(bars):
+        middle = top + row * at + row / 2
+        length = 0.0 if figure is None else room * figure / most
+        parts += [
+            f"<g><title>{escape(f'{name}: {told}')}</title>",
+            _text(left - 8, middle + 4, name, "end"),
+            f'<rect x="{left}" y="{middle - 8:.1f}" width="{max(length, 1):.1f}" height="16" rx="2"'
+            f' fill="{_colour(colour)}"/>',
+            _text(left + length + 6, middle + 4, told, "number"),
+            "</g>",
+        ]
+    return _svg(WIDTH, end + 6, "".join(parts), title)
+
+
+def bar_chart(groups: Sequence[Bars], title: str = "How the contestants compare") -> str:
     """Bars from 0 to 1, a group a measure, a whisker for each interval."""
     left, row, gap = 240, 22, 34
     room = WIDTH - left - 60
@@ -52,7 +89,7 @@ def bar_chart(groups: Sequence[Bars]) -> str:
                 "</g>",
             ]
             y += row
-    return _svg(WIDTH, y + 6, "".join(parts), "How the contestants compare")
+    return _svg(WIDTH, y + 6, "".join(parts), title)
 
 
 def heat_map(labels: Sequence[str], matrix: NDArray[np.int64]) -> str:

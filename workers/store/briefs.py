@@ -4,7 +4,7 @@ A statement is a sentence of a digest, or figures put into words: each piece bet
 can be looked for word by word in what is said of it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -13,8 +13,9 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from workers.settings import ClickHouseSettings
 from workers.store.connect import explain
-from workers.store.query import EventKey, Reader
+from workers.store.query import EventKey, Reader, batched
 from workers.store.rows import TIME, WORD
+from workers.store.written_days import ProductDay
 
 ASPECTS: Final = 3  # of a product: those most complained of
 _WEEK = "day >= {start:Date} AND day < {start:Date} + 7"
@@ -41,6 +42,17 @@ WHERE toDate(window_start) >= {start:Date} AND window_end <= toDateTime({start:D
     AND window_end = window_start + toIntervalDay(1)
 ORDER BY product, support DESC, window_start, place, pack_version
 LIMIT 1 BY product, sentence
+"""
+_EVENTS = """
+SELECT DISTINCT cityHash64(source, event_id)
+FROM insights
+WHERE toDate(event_time) >= {start:Date} AND toDate(event_time) < {start:Date} + 7
+    AND (empty({products:Array(String)}) OR has({products:Array(String)}, product))
+"""
+_DAYS = """
+SELECT DISTINCT source, event_id, product, toDate(event_time)
+FROM insights
+WHERE (source, event_id) IN {keys:Array(Tuple(String, String))}
 """
 
 
@@ -95,8 +107,38 @@ class BriefStore:
                 found[product].append(Statement(product, sentence, day, events))
         return found
 
-    def insert(self, row: BriefRow) -> None:
-        """Adds a brief."""
+    def events(self, start: date, products: Sequence[str]) -> set[int]:
+        """The events whose texts lie in the week, as hashes; of all products when none is named."""
+        found = self._reader.rows(_EVENTS, {"start": start.isoformat(), "products": list(products)})
+        return {event for (event,) in found}
+
+    def days(self, row: BriefRow) -> set[ProductDay]:
+        """The week's days of the brief's products, and those in which texts lie that it cites."""
+        week = {ProductDay(product, row.start + timedelta(days=n)) for product in row.products for n in range(7)}
+        return week.union(*self._days_of_cited(row).values())
+
+    def still_there(self, row: BriefRow, events: set[int], days: Collection[ProductDay]) -> bool:
+        """Whether all that the brief rests on is there: these events of the week, each digest's sentence that it cites, and
+        each text that those cite, in one of these days."""
+        if not events <= self.events(row.start, row.products):
+            return False
+        there = {said for known in self.statements(row.start, row.products).values() for said in known}
+        cited = {statement for _, _, statements, *_ in row.sentences for statement in statements}
+        if any(not statement.is_figure for statement in cited - there):
+            return False
+        return all(found and found <= set(days) for found in self._days_of_cited(row).values())
+
+    def _days_of_cited(self, row: BriefRow) -> dict[EventKey, set[ProductDay]]:
+        """Where the rows of each cited event lie; nowhere when there is none."""
+        cited = {event for _, _, statements, *_ in row.sentences for said in statements for event in said.events}
+        found: dict[EventKey, set[ProductDay]] = {event: set() for event in cited}
+        for some in batched(sorted(cited), 200):
+            for source, event_id, product, day in self._reader.rows(_DAYS, {"keys": [tuple(key) for key in some]}):
+                found[EventKey(source, event_id)].add(ProductDay(product, day))
+        return found
+
+    def insert(self, row: BriefRow, lease_until: datetime) -> None:
+        """Adds a brief. Raises `LeaseEnded` when ClickHouse has it later than that."""
         start = datetime(row.start.year, row.start.month, row.start.day, tzinfo=UTC)
         events = [[event for statement in said[2] for event in statement.events] for said in row.sentences]
         columns: dict[str, tuple[str, Any]] = {
@@ -116,6 +158,7 @@ class BriefStore:
             "pack_version": (WORD, row.pack_version),
             "cost": ("Float64", row.cost),
             "created_at": (TIME, datetime.now(UTC)),
+            "lease_until": (TIME, lease_until),
         }
         try:
             self._client.insert(

@@ -68,6 +68,7 @@ _COLUMNS: Final[dict[str, str]] = {
     "pack": WORD,
     "pack_version": WORD,
     "created_at": TIME,
+    "lease_until": TIME,
 }
 
 
@@ -132,8 +133,9 @@ class DigestStore:
         }
         return [WindowText(*row) for row in self._rows(_TEXTS, parameters)]
 
-    def insert(self, row: DigestRow, attempt: int = 0) -> None:
-        """Stores a digest; the same one again changes nothing, unless this is another `attempt`."""
+    def insert(self, row: DigestRow, lease_until: datetime, attempt: int = 0) -> None:
+        """Stores a digest; the same one again changes nothing, unless this is another `attempt`. Raises `LeaseEnded` when
+        ClickHouse has it later than that."""
         window = row.window
         values = [
             window.product,
@@ -151,6 +153,7 @@ class DigestStore:
             row.pack,
             row.pack_version,
             datetime.now(UTC),
+            lease_until,
         ]
         start_s = int(window.start.timestamp())
         made_of = f"{window.seconds}:{start_s}:{row.pack}:{row.pack_version}:{window.revision + 1}:{window.fingerprint}"

@@ -32,7 +32,8 @@ same (the group's offsets were lost or reset), the worker leaves out the offsets
 ClickHouse remembers of its token.
 
 A page may also hold rows that are to be *erased*, which nothing takes the place of: `workers/erase.py`. It is the
-worklist of everything else that names their events, so that is removed before it is dropped.
+worklist of everything else that names their events, so that is removed before it is dropped. What is written about a day's
+texts meanwhile is kept apart by claims of their own: `workers/store/written_days.py`.
 
 Tokens are remembered for the latest so-and-so many inserts. A page that is written when they may be forgotten is compared
 with the rows, and the tables refuse what arrives more than `WRITE_S` after it was sent.
@@ -131,6 +132,11 @@ class Pages:
     def staged(self) -> list[str]:
         """Every page that is not written wholly, oldest first."""
         rows = self._reader.rows("SELECT page FROM pages GROUP BY page ORDER BY min(staged_at), page", {})
+        return [str(page) for (page,) in rows]
+
+    def staged_to_erase(self) -> list[str]:
+        """Those of them whose rows are to be erased, oldest first."""
+        rows = self._reader.rows("SELECT page FROM pages WHERE erased GROUP BY page ORDER BY min(staged_at), page", {})
         return [str(page) for (page,) in rows]
 
     def staged_with(self, keys: Collection[EventKey]) -> list[str]:
