@@ -15,6 +15,7 @@ from workers.store.connect import explain
 from workers.store.query import Reader
 
 PROMOTED, ROLLED_BACK, ERASED, EXPORTED, READ = "promoted", "rolled back", "erased", "exported", "read dead letters"
+RETENTION = "retention"
 
 
 class Noted(NamedTuple):
