@@ -391,7 +391,7 @@ def ask(
     from workers.commands.ask import among_of, show_answer
 
     among = among_of(product, source, language, sentiment, since, until)
-    show_answer(_settings(), question, among, out, as_json=as_json)
+    show_answer(_settings(), question, among, out, err, as_json=as_json)
 
 
 @app.command()
@@ -680,11 +680,14 @@ def retention(
 
 @app.command()
 def audit(
-    action: Annotated[str, typer.Option(help="Only these: erased, corrected, promoted, rolled back, exported …")] = "",
+    action: Annotated[
+        str,
+        typer.Option(help="Only these: read, refused, erased, retention, corrected, promoted, rolled back, exported …"),
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Who promoted, erased, corrected, exported, or read dead letters. Example: voxpop audit --action erased"""
+    """Who promoted, erased, corrected, exported, or read texts or dead letters. Example: voxpop audit --action read"""
     from workers.commands.audit import show_audit
 
     show_audit(_settings(), action, limit, out, as_json=as_json)

@@ -259,9 +259,16 @@ class DashboardSettings(_Section):
     query_rows_read: int = Field(default=1_000_000_000, ge=1_000_000, description="The most rows it may read.")
     export_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="The most texts in one export.")
     feedback_username: str | None = Field(
-        default=None, description="Who writes what people correct, where `clickhouse.username` may only read."
+        default=None,
+        description="Who writes what people correct and who read texts, where `clickhouse.username` may only read.",
     )
     feedback_password: SecretStr | None = None
+    audit_window_s: float = Field(
+        default=60.0, gt=0, le=3_600, description="Equal readings of texts are one row of the audit for so long."
+    )
+    audit_required: bool = Field(
+        default=False, description="Show no text unless it can be noted in the audit who reads it."
+    )
     worker_metrics: tuple[str, ...] = Field(
         default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
     )

@@ -128,7 +128,8 @@ def tell_of(settings: Settings, source: str) -> None:
             "INSERT INTO briefs (week, sentences, citations, cited_sources, created_at, window_end)"
             f" VALUES ('of {one}', ['it says'], [['{one}']], [['{source}']], now64(3), now())",
             "INSERT INTO alerts (alert_id, product, event_ids, sources, quotes, raised_at)"
-            f" VALUES ('of {one}', 'p', ['{one}', 'another'], ['{source}', 'elsewhere'], ['said {source}', 'kept'], now64(3))",
+            f" VALUES ('of {one}', 'p', ['{one}', 'another'], ['{source}', 'elsewhere'], ['said {source}', 'kept'],"
+            " now64(3))",
             "INSERT INTO dead_letters (topic, value, failed_at)"
             f" VALUES ('t', '{json.dumps({'source': source, 'text': f'{source} broken'})}', now64(3))",
         ):

@@ -85,10 +85,10 @@ def test_analysts_and_the_dashboard_read_everything_but_what_people_wrote_unreda
         assert named & {"key", "value", "headers"} == set()
 
 
-def test_only_feedback_is_written_and_by_nobody_who_reads() -> None:
-    assert granted("voxpop_feedback_role") == [("INSERT", "voxpop.feedback")]
+def test_only_feedback_and_the_audit_are_written_and_by_nobody_who_reads() -> None:
+    assert granted("voxpop_feedback_role") == [("INSERT", "voxpop.feedback"), ("INSERT", "voxpop.audit")]
     writing = [statement for statement in STATEMENTS if re.match(r"GRANT (?!SELECT)", statement)]
-    assert writing == ["GRANT INSERT ON voxpop.feedback TO voxpop_feedback_role"]
+    assert writing == [f"GRANT INSERT ON voxpop.{table} TO voxpop_feedback_role" for table in ("feedback", "audit")]
     for statement in STATEMENTS:
         if statement.startswith("CREATE ROLE") and "feedback" not in statement:
             assert statement.endswith("SETTINGS PROFILE 'voxpop_reads'")
