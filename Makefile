@@ -8,9 +8,10 @@ KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
 SBOM_MAKER := 7.5.0
+AUDITOR := 2.10.1
 CHAOS_FAULTS ?= 8
 
-.PHONY: run test bench-check install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser sbom clean
+.PHONY: run test bench-check install packs lint fuzz kafka kafka-jars test-kafka test-chaos test-browser sbom audit clean
 
 run: packs
 	@$(BIN)/voxpop up $(if $(ONCE),--once)
@@ -60,6 +61,19 @@ sbom: .venv/installed .venv/sbom-maker
 .venv/sbom-maker: | .venv/installed
 	@$(PYTHON) -m venv $@
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==$(SBOM_MAKER)
+	@touch $@
+
+# Whether what is installed fits together, and whether advisories are known of it, where a service that knows them is in reach.
+# AUDIT_OPTIONS are pip-audit's own: --vulnerability-service osv, for instance.
+audit: .venv/installed .venv/auditor
+	@$(BIN)/python -m pip --disable-pip-version-check check
+	@$(BIN)/python .ci/audit.py .venv/auditor/bin/pip-audit \
+		"$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" $(AUDIT_OPTIONS)
+
+# Apart from .venv, so that it does not audit itself.
+.venv/auditor: | .venv/installed
+	@$(PYTHON) -m venv $@
+	@$@/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(AUDITOR)
 	@touch $@
 
 lint: .venv/installed-for-tests

@@ -101,3 +101,8 @@ def alert_row(row: Sequence[Any], *, with_texts: bool) -> AlertRow:
             for event_id, source, quote in zip(event_ids, sources, quotes, strict=True)
         ],
     )
+
+
+def quoted(alerts: Sequence[AlertRow]) -> int:
+    """How many quotations of texts they show."""
+    return sum(example.quote != "" for alert in alerts for example in alert.examples)

@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel
 
 from dashboards import models
-from dashboards.alerts import Alerts, AskedAlerts
-from dashboards.asking import AskedQuestion, QuestionAnswer
+from dashboards.alerts import Alerts, AskedAlerts, quoted
+from dashboards.asking import AskedQuestion, QuestionAnswer, cited
 from dashboards.cache import Answer
 from dashboards.digests import AskedDigests, AskedSources, Digests
 from dashboards.drift import Drift
@@ -24,8 +25,10 @@ from dashboards.parameters import (
     TextFilter,
     Word,
 )
+from dashboards.reads import Reads
 from dashboards.tokens import Role
 
+PREFIX = "/api/v1"
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": said,
@@ -40,18 +43,27 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _needs(role: Role) -> Any:
-    def check(request: Request) -> None:
+def _needs(role: Role, reads: Reads) -> Any:
+    async def check(request: Request) -> None:
         if request.scope["caller"].role < role:
+            reads.refused(request.scope["caller"], _view(request))
             raise HTTPException(403, f"this needs a token of the role {role.name.lower()} or higher")
 
     return Depends(check)
 
 
+def _view(request: Request) -> str:
+    path: str = request.scope["route"].path
+    return path.removeprefix(PREFIX + "/")
+
+
 def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     """All routes. Answers carry an ETag: whoever sends it back gets 304 until something has changed."""
-    api = APIRouter(prefix="/api/v1", responses=PROBLEMS)
-    texts_only = [_needs(Role.ANALYST)]
+    api = APIRouter(prefix=PREFIX, responses=PROBLEMS)
+    texts_only = [_needs(Role.ANALYST, figures.reads)]
+
+    async def noted(request: Request, asked: BaseModel | None, texts: int) -> None:
+        await figures.reads.note(request.scope["caller"], _view(request), asked or {}, texts)
 
     def answer(request: Request, found: Answer[Any]) -> Response:
         headers = {
@@ -96,7 +108,11 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
 
     @api.get("/alerts", response_model=Alerts, summary="What is unusual: open alerts first, then the latest")
     async def alerts(request: Request, asked: Annotated[AskedAlerts, Query()]) -> Response:
-        return answer(request, await figures.alerts(asked, with_texts=request.scope["caller"].role >= Role.ANALYST))
+        with_texts = request.scope["caller"].role >= Role.ANALYST
+        found = await figures.alerts(asked, with_texts=with_texts)
+        if with_texts and (quotes := quoted(found.value.alerts)):
+            await noted(request, asked, quotes)
+        return answer(request, found)
 
     @api.get("/digests", response_model=Digests, summary="The latest digest of each product, with its sources' ids")
     async def digests(request: Request, asked: Annotated[AskedDigests, Query()]) -> Response:
@@ -104,7 +120,9 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
 
     @api.get("/ask", response_model=QuestionAnswer, dependencies=texts_only, summary="Ask the texts (analyst)")
     async def ask(request: Request, asked: Annotated[AskedQuestion, Query()]) -> Response:
-        return answer(request, await figures.ask(asked))
+        found = await figures.ask(asked)
+        await noted(request, asked, cited(found.value))
+        return answer(request, found)
 
     @api.get("/choices", response_model=models.Choices, summary="What filters can be set to")
     async def choices(request: Request) -> Response:
@@ -120,7 +138,9 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
 
     @api.get("/review", response_model=ToReview, dependencies=texts_only, summary="Texts to look at (analyst)")
     async def review(request: Request, asked: Annotated[AskedReview, Query()]) -> Response:
-        return answer(request, await figures.to_review(asked))
+        found = await figures.to_review(asked)
+        await noted(request, asked, len(found.value.texts))
+        return answer(request, found)
 
     @api.post(
         "/feedback",
@@ -134,7 +154,9 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
 
     @api.get("/texts", response_model=models.Texts, dependencies=texts_only, summary="Texts, newest first (analyst)")
     async def texts(request: Request, asked: Annotated[AskedTexts, Query()]) -> Response:
-        return answer(request, await figures.texts(asked))
+        found = await figures.texts(asked)
+        await noted(request, asked, len(found.value.texts))
+        return answer(request, found)
 
     @api.get(
         "/texts/sources",
@@ -143,7 +165,9 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
         summary="The texts that a sentence cites (analyst)",
     )
     async def sources(request: Request, asked: Annotated[AskedSources, Query()]) -> Response:
-        return answer(request, await figures.sources(asked))
+        found = await figures.sources(asked)
+        await noted(request, asked, len(found.value.texts))
+        return answer(request, found)
 
     @api.get("/texts/count", response_model=models.TextCount, dependencies=texts_only, summary="How many (analyst)")
     async def count(request: Request, asked: Annotated[TextFilter, Query()]) -> Response:
@@ -152,9 +176,12 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
     @api.get(
         "/texts.csv", dependencies=texts_only, summary="The newest texts as CSV (analyst)", response_class=Response
     )
-    async def texts_csv(asked: Annotated[TextFilter, Query()]) -> Response:
+    async def texts_csv(request: Request, asked: Annotated[TextFilter, Query()]) -> Response:
         headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.csv"'}
-        return Response(await figures.csv(asked, export_rows), headers=headers, media_type="text/csv")
+        count = min((await figures.count(asked)).value.count, export_rows)
+        file = await figures.csv(asked, export_rows)
+        await noted(request, asked, count)
+        return Response(file, headers=headers, media_type="text/csv")
 
     @api.get(
         "/texts.parquet",
@@ -162,13 +189,22 @@ def router(figures: Figures, *, cache_s: float, export_rows: int) -> APIRouter:
         summary="The newest texts as Parquet (analyst)",
         response_class=StreamingResponse,
     )
-    async def texts_parquet(asked: Annotated[TextFilter, Query()]) -> StreamingResponse:
+    async def texts_parquet(request: Request, asked: Annotated[TextFilter, Query()]) -> StreamingResponse:
+        count = min((await figures.count(asked)).value.count, export_rows)
         file = await figures.parquet(asked, export_rows)
+        try:
+            await noted(request, asked, count)
+        except BaseException:
+            file.close()
+            raise
         headers = {"Content-Disposition": 'attachment; filename="voxpop-texts.parquet"'}
         return StreamingResponse(pieces(file), headers=headers, media_type=PARQUET)
 
     @api.get(
-        "/dead-letters", response_model=models.Letters, dependencies=[_needs(Role.ADMIN)], summary="The latest (admin)"
+        "/dead-letters",
+        response_model=models.Letters,
+        dependencies=[_needs(Role.ADMIN, figures.reads)],
+        summary="The latest (admin)",
     )
     async def letters(request: Request) -> Response:
         return answer(request, await figures.letters())

@@ -1,6 +1,7 @@
 """The whole dashboard as one ASGI application, and a server for it."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import JSONResponse
@@ -31,7 +32,14 @@ def application(
     taxonomy = load_taxonomy(settings.taxonomy)
     figures = figures or Figures(settings, taxonomy, ask)
     doorman = Doorman(settings.dashboard.tokens)
+
+    @asynccontextmanager
+    async def until_closed(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await figures.reads.close()
+
     app = FastAPI(
+        lifespan=until_closed,
         title="Voxpop",
         description="What customers say: figures over the SQL views, and the texts behind them.",
         version="1",

@@ -80,6 +80,11 @@ class QuestionAnswer(ApiModel):
     products: list[str] = Field(description="What it was narrowed to.")
 
 
+def cited(answer: QuestionAnswer) -> int:
+    """How many texts it shows."""
+    return len({(source.source, source.event_id) for sentence in answer.sentences for source in sentence.sources})
+
+
 class Asking:
     """For one event loop. One question at a time: an answer takes a second of a core or two."""
 

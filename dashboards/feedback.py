@@ -1,4 +1,4 @@
-"""What a person says of a label: the one thing that the dashboard writes, by a connection that does nothing else."""
+"""What a person says of a label: what the dashboard writes, by a connection that does nothing else."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ class Feedback:
     """For one event loop. The old label, its confidence and its pack are ClickHouse's, not the browser's."""
 
     def __init__(self, settings: Settings, reader: LimitedReader) -> None:
-        self._store = _writing(settings)
+        self._store = writing(settings)
         self._reader = reader
         self._connecting = asyncio.Lock()
         self._writer: FeedbackWriter | None = None
@@ -98,8 +98,8 @@ class Feedback:
             return self._writer
 
 
-def _writing(settings: Settings) -> ClickHouseSettings:
-    """ClickHouse as the user who may write feedback, where there is one of their own."""
+def writing(settings: Settings) -> ClickHouseSettings:
+    """ClickHouse as the user who may write feedback and who read texts, where there is one of their own."""
     dashboard = settings.dashboard
     if dashboard.feedback_username is None:
         return settings.clickhouse

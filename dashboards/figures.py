@@ -27,6 +27,7 @@ from dashboards.parameters import (
     TextFilter,
     Window,
 )
+from dashboards.reads import Reads
 from dashboards.worker_metrics import read_workers
 from schemas.taxonomy import Taxonomy
 from workers.drift.topic_moves import REFERENCE_DAYS, WEEK_DAYS
@@ -52,6 +53,7 @@ class Figures:
         self.reader = LimitedReader(settings.clickhouse, settings.dashboard)
         self._feedback = Feedback(settings, self.reader)
         self._asking = Asking(self.reader, ask)
+        self.reads = Reads(settings)
 
     async def overview(self, asked: AskedWindow) -> Answer[models.Overview]:
         """Totals, days, products, movers and aspects of a window and the one before."""

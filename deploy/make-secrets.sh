@@ -12,6 +12,7 @@ put() { [ -e "$directory/$1" ] || { printf '%s\n' "$2" >"$directory/$1" && chmod
 put author_salt "$(random)"
 put clickhouse_password "$(random)"
 put clickhouse_dashboard_password "$(random)"
+put clickhouse_feedback_password "$(random)"
 put clickhouse_analyst_password "$(random)"
 put escalation_api_key "$(random)" # yours goes here, where an endpoint is asked
 put grafana_admin_password "$(random)"

@@ -394,7 +394,7 @@ def ask(
     from workers.commands.ask import among_of, show_answer
 
     among = among_of(product, source, language, sentiment, since, until)
-    show_answer(_settings(), question, among, out, as_json=as_json)
+    show_answer(_settings(), question, among, out, err, as_json=as_json)
 
 
 @app.command()
@@ -706,12 +706,34 @@ def erase(
 
 
 @app.command()
+def retention(
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Remove it. Safe at any time, from one place at a time.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """What is older than VOXPOP_RETENTION__DAYS and VOXPOP_RETENTION__SOURCES allow, by source and table; figures stay.
+
+    With --apply it goes, while workers go on: for cron, once a day. Waits for a worker's lease (30 s) when texts are due,
+    and for merges. Died halfway? Run it again. Kafka's topics and backups are not reached.
+
+    Example: VOXPOP_RETENTION__SOURCES='{"x": 30}' voxpop retention --apply
+    """
+    from workers.commands.retention import show_retention
+
+    show_retention(_settings(), out, err, apply=apply, as_json=as_json)
+
+
+@app.command()
 def audit(
-    action: Annotated[str, typer.Option(help="Only these: erased, corrected, promoted, rolled back, exported …")] = "",
+    action: Annotated[
+        str,
+        typer.Option(help="Only these: read, refused, erased, retention, corrected, promoted, rolled back, exported …"),
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Who promoted, erased, corrected, exported, or read dead letters. Example: voxpop audit --action erased"""
+    """Who promoted, erased, corrected, exported, or read texts or dead letters. Example: voxpop audit --action read"""
     from workers.commands.audit import show_audit
 
     show_audit(_settings(), action, limit, out, as_json=as_json)

@@ -55,6 +55,11 @@ ASKING_FAILPOINTS = (
     "asking-begun",  # a call for a brief or a trace is noted as begun, and not made
     "trace-answered",  # its answer is in the journal
 )
+RETENTION_FAILPOINTS = (
+    "retention-noted",  # it is noted what is over, every row is there
+    "retention-emptied",  # nothing names a slice's events but their rows
+    "retention-removed",  # a slice is gone
+)
 HEADLINE_FAILPOINTS = ("headlines-noted",)  # what became of them is noted, no row has one
 FAILPOINTS = (
     WORKER_FAILPOINTS
@@ -65,6 +70,7 @@ FAILPOINTS = (
     + ESCALATION_FAILPOINTS
     + ASKING_FAILPOINTS
     + HEADLINE_FAILPOINTS
+    + RETENTION_FAILPOINTS
 )
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 

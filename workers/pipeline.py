@@ -94,7 +94,7 @@ class BlockProcessor:
         self._producer = producer
         self._clock = clock
         self._pages = Pages(reader, writer, clock, settings.clickhouse)
-        self._turned_away = TurnedAway(Receipts(reader, salt), salt)
+        self._turned_away = TurnedAway(reader, Receipts(reader, salt), salt)
         self._bad_share = BadShare(settings.worker)
         self._resent = False  # most of the last batch was: then the next is not judged before that is known of it, too
         self.stopping = threading.Event()

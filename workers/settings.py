@@ -8,7 +8,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
@@ -183,6 +183,34 @@ class PrivacySettings(_Section):
     dead_letter_days: int = Field(default=14, ge=1, le=365)
 
 
+Days = Annotated[int, Field(ge=1, le=36_500)]
+
+
+class RetentionSettings(_Section):
+    """How long what people wrote is kept, from the day it was taken in; `voxpop retention --apply` removes what is older."""
+
+    days: Days | None = Field(
+        default=None, description="Texts of every source that has no days of its own; unset: kept."
+    )
+    sources: dict[str, Days | None] = Field(
+        default={}, description='Of one source, known or yet to come: {"x": 30, "survey": 730}; null: kept.'
+    )
+    aggregates_days: Days | None = Field(
+        default=None, description="Sums of days without any text left, from that day on; unset: kept."
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _are_named(cls, sources: dict[str, int | None]) -> dict[str, int | None]:
+        if "" in sources:
+            raise ValueError("a source has a name")
+        return sources
+
+    def of_source(self, source: str) -> int | None:
+        """The days of a source's texts; None when they are kept."""
+        return self.sources.get(source, self.days)
+
+
 class DigestSettings(_Section):
     windows: tuple[Literal["hour", "day"], ...] = Field(default=("day",), min_length=1)
     min_texts: int = Field(default=5, ge=2, description="Windows of a product with fewer get no digest.")
@@ -231,9 +259,16 @@ class DashboardSettings(_Section):
     query_rows_read: int = Field(default=1_000_000_000, ge=1_000_000, description="The most rows it may read.")
     export_rows: int = Field(default=10_000, ge=1, le=1_000_000, description="The most texts in one export.")
     feedback_username: str | None = Field(
-        default=None, description="Who writes what people correct, where `clickhouse.username` may only read."
+        default=None,
+        description="Who writes what people correct and who read texts, where `clickhouse.username` may only read.",
     )
     feedback_password: SecretStr | None = None
+    audit_window_s: float = Field(
+        default=60.0, gt=0, le=3_600, description="Equal readings of texts are one row of the audit for so long."
+    )
+    audit_required: bool = Field(
+        default=False, description="Show no text unless it can be noted in the audit who reads it."
+    )
     worker_metrics: tuple[str, ...] = Field(
         default=(), description="Addresses of workers' /metrics, for lag and latency: http://host:port/metrics"
     )
@@ -387,6 +422,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     model: ModelSettings = ModelSettings()
     privacy: PrivacySettings = PrivacySettings()
+    retention: RetentionSettings = RetentionSettings()
     dashboard: DashboardSettings = DashboardSettings()
     alerts: AlertSettings = AlertSettings()
     digests: DigestSettings = DigestSettings()
@@ -443,7 +479,7 @@ def as_environment(settings: Settings) -> dict[str, str]:
 def _as_variable(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return json.dumps(value, default=_plain) if isinstance(value, (tuple, bool)) else str(value)
+    return json.dumps(value, default=_plain) if isinstance(value, (tuple, dict, bool)) else str(value)
 
 
 def _plain(value: SecretStr | BaseModel) -> object:

@@ -1,4 +1,5 @@
-"""Which messages of a block are of events or authors that were erased: they are turned away, on the record as a count."""
+"""Which messages of a block are turned away, on the record as a count: those of events or authors that were erased, and
+changed versions of events whose time is over (`workers/retention.py`)."""
 
 from collections.abc import Iterator
 
@@ -6,21 +7,28 @@ import orjson
 
 from workers.analyze.redact import author_pseudonym, redact_identifier
 from workers.block_result import BlockResult, key_of
-from workers.store.query import EventKey
+from workers.store.over import events_over
+from workers.store.query import EventKey, Reader
 from workers.store.receipts import Receipts
 
 
 class TurnedAway:
-    """Asks for receipts. Raises `StoreUnavailable` or `StoreRefused`."""
+    """Asks for receipts, and for what is over. Raises `StoreUnavailable` or `StoreRefused`."""
 
-    def __init__(self, receipts: Receipts, salt: bytes) -> None:
-        self._receipts, self._salt = receipts, salt
+    def __init__(self, reader: Reader, receipts: Receipts, salt: bytes) -> None:
+        self._reader, self._receipts, self._salt = reader, receipts, salt
 
     def of_block(self, result: BlockResult) -> set[int]:
         """The offsets of such messages among those of a sorted block that would be stored."""
         told = list(self._told(result))
         known = self._receipts.known({receipt for _, receipts in told for receipt in receipts})
-        return {offset for offset, receipts in told if known & receipts}
+        return {offset for offset, receipts in told if known & receipts} | self._over(result)
+
+    def _over(self, result: BlockResult) -> set[int]:
+        """Offsets of updates whose old row is gone, or about to go: its figures stay, so a new one would count again."""
+        replaced = {EventKey(version.source, version.event_id) for version in result.replaced}
+        over = events_over(self._reader, replaced)
+        return {message.offset for message, event in (*result.events, *result.superseded) if key_of(event) in over}
 
     def _told(self, result: BlockResult) -> Iterator[tuple[int, set[str]]]:
         for message, event in (*result.events, *result.superseded):

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from nicegui import ui
 
-from dashboards.alerts import AlertRow, AskedAlerts
+from dashboards.alerts import AlertRow, AskedAlerts, quoted
 from dashboards.language import Locale
 from dashboards.models import Day
 from dashboards.pages.charts import Options
@@ -31,6 +31,8 @@ class AlertsCard:
         """Shows what there is, and gives it."""
         asked = AskedAlerts(product=product)
         found = (await self._visit.figures.alerts(asked, with_texts=self._visit.may_read_texts)).value.alerts
+        if quotes := quoted(found[:SHOWN]):
+            await self._visit.noted("alerts", asked, quotes)
         self._list.show(self._words.render("alerts.html", alerts=found[:SHOWN], with_product=product is None))
         return found
 

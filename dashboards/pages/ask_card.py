@@ -3,7 +3,7 @@
 from nicegui import ui
 from pydantic import ValidationError
 
-from dashboards.asking import AskedQuestion, CannotAnswer, WrongQuestion
+from dashboards.asking import AskedQuestion, CannotAnswer, WrongQuestion, cited
 from dashboards.pages.live import Fragment, card
 from dashboards.pages.visit import Visit
 
@@ -41,6 +41,7 @@ class AskCard:
         try:
             asked = AskedQuestion(q=question, product=product)
             found = (await self._visit.figures.ask(asked)).value
+            await self._visit.noted("ask", asked, cited(found))
         except (ValidationError, WrongQuestion):
             self._show(state="wrong")
         except CannotAnswer:

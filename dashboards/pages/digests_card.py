@@ -48,4 +48,7 @@ class DigestsCard:
         ids = sentences[number].sources[:MOST_SOURCES] if number < len(sentences) else []
         if not ids:
             return []
-        return (await self._visit.figures.sources(AskedSources(product=product, event=ids))).value.texts
+        asked = AskedSources(product=product, event=ids)
+        texts = (await self._visit.figures.sources(asked)).value.texts
+        await self._visit.noted("digest's sources", asked, len(texts))
+        return texts

@@ -74,6 +74,7 @@ class ExplorePage(LivePage):
         asked = self._filter.model_dump(exclude_none=True)
         cursor = None if self._stale else self._cursor
         page = (await self.visit.figures.texts(AskedTexts(**asked, limit=PAGE_TEXTS, cursor=cursor))).value
+        await self.visit.noted("explore", self._filter, len(page.texts))
         self._texts = page.texts if self._stale else [*self._texts, *page.texts]
         self._cursor = page.next if len(self._texts) < MOST_SHOWN else None
         if self._stale:

@@ -105,6 +105,7 @@ class ProductPage(LivePage):
             limit=TEXTS,
         )
         texts = (await self.visit.figures.texts(asked)).value.texts
+        await self.visit.noted("product", asked, len(texts))
         self._about.show(about)
         self._texts.show(
             self.words.render(

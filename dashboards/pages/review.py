@@ -56,7 +56,9 @@ class ReviewPage(LivePage):
             await self._write(self._waiting.pop(0))
         if self._stale or not self._texts:
             asked = AskedReview.model_validate({**self.visit.window.model_dump(exclude_none=True), "limit": AT_ONCE})
-            self._texts = (await self.visit.figures.to_review(asked)).value.texts
+            texts = (await self.visit.figures.to_review(asked)).value.texts
+            await self.visit.noted("review", asked, len(texts))
+            self._texts = texts
             self._stale, self._unsaved = False, False
         self._list.show(self.words.render("review.html", texts=self._texts, given=self._given, failed=self._unsaved))
         return ""

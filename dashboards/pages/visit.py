@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request
 from nicegui import ui
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from dashboards.figures import Figures
 from dashboards.language import LANGUAGES, Locale, preferred
@@ -51,6 +51,10 @@ class Visit:
     @property
     def may_read_texts(self) -> bool:
         return self.caller.role >= Role.ANALYST
+
+    async def noted(self, view: str, asked: BaseModel, texts: int) -> None:
+        """So many texts are about to be shown. Raises `VoxpopError` where that has to be on the record and cannot be."""
+        await self.figures.reads.note(self.caller, view, asked, texts)
 
     def choose_days(self, given: str) -> None:
         """Another period; what is none changes nothing."""

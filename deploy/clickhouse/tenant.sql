@@ -3,8 +3,8 @@
 -- Running it again with other products changes what the tenant sees. The login is made as in roles.sql:
 --     ALTER USER voxpop_tenant_acme IDENTIFIED BY '…' HOST ANY;
 -- Views read with the rights of whoever asks, so a policy on a table holds in every view over it. Tables without a product
--- (judgements_daily, topics_daily, headlines, dead_letters, claims, pages, erasures, audit) are not granted, nor are briefs, which
--- are of several.
+-- (judgements_daily, topics_daily, headlines, dead_letters, claims, pages, erasures, audit, retention) are not granted, nor are briefs,
+-- which are of several.
 
 CREATE ROLE IF NOT EXISTS voxpop_tenant_TENANT_role SETTINGS PROFILE 'voxpop_reads';
 GRANT SELECT ON voxpop.insights TO voxpop_tenant_TENANT_role;

@@ -15,11 +15,13 @@ secret() {
 
 owner="$(secret clickhouse_password)"
 dashboard="$(secret clickhouse_dashboard_password)"
+feedback="$(secret clickhouse_feedback_password)"
 analyst="$(secret clickhouse_analyst_password)"
 
 clickhouse client --multiquery <<SQL
 CREATE USER IF NOT EXISTS voxpop IDENTIFIED WITH sha256_password BY '$owner' HOST ANY;
 GRANT ALL ON voxpop.* TO voxpop;
 ALTER USER voxpop_dashboard IDENTIFIED WITH sha256_password BY '$dashboard' HOST ANY;
+ALTER USER voxpop_feedback IDENTIFIED WITH sha256_password BY '$feedback' HOST ANY;
 ALTER USER voxpop_analyst IDENTIFIED WITH sha256_password BY '$analyst' HOST ANY;
 SQL

@@ -85,10 +85,10 @@ def test_analysts_and_the_dashboard_read_everything_but_what_people_wrote_unreda
         assert named & {"key", "value", "headers"} == set()
 
 
-def test_only_feedback_is_written_and_by_nobody_who_reads() -> None:
-    assert granted("voxpop_feedback_role") == [("INSERT", "voxpop.feedback")]
+def test_only_feedback_and_the_audit_are_written_and_by_nobody_who_reads() -> None:
+    assert granted("voxpop_feedback_role") == [("INSERT", "voxpop.feedback"), ("INSERT", "voxpop.audit")]
     writing = [statement for statement in STATEMENTS if re.match(r"GRANT (?!SELECT)", statement)]
-    assert writing == ["GRANT INSERT ON voxpop.feedback TO voxpop_feedback_role"]
+    assert writing == [f"GRANT INSERT ON voxpop.{table} TO voxpop_feedback_role" for table in ("feedback", "audit")]
     for statement in STATEMENTS:
         if statement.startswith("CREATE ROLE") and "feedback" not in statement:
             assert statement.endswith("SETTINGS PROFILE 'voxpop_reads'")
@@ -124,3 +124,46 @@ def test_limits_of_one_s_own_are_honoured_beside_it(migrated: Settings, client: 
     }).result_rows == [(2, 7)]  # fmt: skip
     with pytest.raises(StoreUnavailable, match="TOO_MANY_ROWS"):
         reader.select("SELECT sum(number) FROM numbers(100000)", settings={"max_rows_to_read": 10})
+
+
+# --- who read what by SQL ----------------------------------------------------------------------------------------------
+
+WHO_READ = (FILE.parent / "who_read.sql").read_text(encoding="utf-8")
+WORDS = (
+    "'text', 'title', 'headline', 'evidence', 'example', 'quotes', 'sentence', 'sentences', 'statements', 'value',"
+    " 'key', 'headers', 'insight', 'author', 'url', 'metadata'"
+)
+
+
+def test_every_column_that_holds_words_of_people_or_who_they_are_is_looked_for(client: Client) -> None:
+    sql = (
+        "SELECT concat('voxpop.', table, '.', name) FROM system.columns WHERE database = 'voxpop'"
+        f" AND name IN ({WORDS}) AND NOT startsWith(table, 'mv_') AND (table, name) != ('dead_letters', 'sentence')"
+    )
+    assert set(re.findall(r"'(voxpop\.\w+\.\w+)'", WHO_READ)) == {name for (name,) in client.query(sql).result_rows}
+
+
+def test_readings_by_sql_are_told_from_a_log_of_the_server_s_form(client: Client) -> None:
+    """The engine here keeps no log of queries: the statement is run over a table of the columns that it names."""
+    client.command(
+        "CREATE TABLE query_log_here (event_date Date DEFAULT today(), event_time DateTime DEFAULT now(), user String,"
+        " address IPv6, client_name String, http_user_agent String, type Enum8('QueryStart' = 1, 'QueryFinish' = 2,"
+        " 'ExceptionBeforeStart' = 3, 'ExceptionWhileProcessing' = 4), result_rows UInt64, columns Array(String),"
+        " normalized_query_hash UInt64, query_kind String, is_initial_query UInt8) ENGINE = Memory"
+    )
+    try:
+        client.command(
+            "INSERT INTO query_log_here (user, type, query_kind, is_initial_query, result_rows, columns) VALUES"
+            " ('ana', 'QueryFinish', 'Select', 1, 7, ['voxpop.v_recent.text', 'voxpop.v_recent.product']),"
+            " ('ana', 'QueryStart', 'Select', 1, 0, ['voxpop.insights.text']),"
+            " ('bea', 'QueryFinish', 'Select', 1, 9, ['voxpop.v_product_daily.volume']),"
+            " ('cid', 'ExceptionWhileProcessing', 'Select', 1, 0, ['voxpop.dead_letters.value']),"
+            " ('worker', 'QueryFinish', 'Insert', 1, 0, ['voxpop.insights.text'])"
+        )
+        found = client.query(WHO_READ.replace("system.query_log", "query_log_here")).result_rows
+    finally:
+        client.command("DROP TABLE query_log_here")
+    assert sorted((row[1], row[5], tuple(row[6])) for row in found) == [
+        ("ana", 7, ("voxpop.v_recent.text",)),
+        ("cid", 0, ("voxpop.dead_letters.value",)),
+    ]

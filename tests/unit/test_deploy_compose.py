@@ -178,6 +178,7 @@ def test_the_users_that_log_in_are_made_and_get_their_passwords_from_secrets_by_
     made = set(re.findall(r"CREATE USER IF NOT EXISTS (\w+)", roles + script))
     named = {service["environment"]["VOXPOP_CLICKHOUSE__USERNAME"] for service in OURS.values()}
     named.add(SERVICES["grafana"]["environment"]["CLICKHOUSE_USER"])
+    named |= {user for s in OURS.values() if (user := s["environment"].get("VOXPOP_DASHBOARD__FEEDBACK_USERNAME"))}
     assert named <= made
     with_password = set(re.findall(r"(?:CREATE USER IF NOT EXISTS|ALTER USER) (\w+) IDENTIFIED WITH", script))
     assert named == with_password
@@ -186,7 +187,7 @@ def test_the_users_that_log_in_are_made_and_get_their_passwords_from_secrets_by_
     assert os.access(DEPLOY / "clickhouse" / "users.sh", os.X_OK)
     assert subprocess.run(["bash", "-n", DEPLOY / "clickhouse" / "users.sh"], check=False).returncode == 0
     statements = re.sub(r"\$\w+", "a" * 16, script.partition("<<SQL\n")[2].partition("\nSQL")[0]).split(";")[:-1]
-    assert len(statements) == 4
+    assert len(statements) == 5
     for statement in statements:
         assert "Query" in str(chdb.query(f"EXPLAIN AST {statement}", "CSV"))  # ClickHouse can read it
 

@@ -64,6 +64,7 @@ JOINING = {
     "workers.live_pack",
     "workers.reprocess",
     "workers.erase",
+    "workers.retention",
     "workers.turned_away",
     "workers.alerts",
     "workers.publish_alerts",

@@ -4,9 +4,11 @@ import orjson
 from rich.console import Console
 
 from workers.ask import Answered, as_fields, open_asker
+from workers.commands.audit import note_or_say
 from workers.commands.reprocess import moment_of
 from workers.errors import UsageError
 from workers.settings import Settings
+from workers.store.audit import TEXTS_READ
 from workers.store.connect import connect
 from workers.store.nearest import Among, NearestTexts
 from workers.store.query import Reader
@@ -32,17 +34,28 @@ def among_of(
     return Among(tuple(products), source, language, sentiment, begin, end)
 
 
-def show_answer(settings: Settings, question: str, among: Among, out: Console, *, as_json: bool) -> None:
-    """Answers one question. That there is not enough evidence is an answer, too.
+def show_answer(settings: Settings, question: str, among: Among, out: Console, err: Console, *, as_json: bool) -> None:
+    """Answers one question, which is on the record without its words. That there is not enough evidence is an answer, too.
 
     Raises `UsageError` for what is no question, else `VoxpopError`.
     """
     with connect(settings.clickhouse) as client, open_asker(settings) as asker:
         answered = asker.ask(question, among, NearestTexts(Reader(client, settings.clickhouse)))
+    _note(settings, among, answered, err)
     if as_json:
         out.file.write(orjson.dumps(as_fields(answered)).decode() + "\n")
     else:
         out.print(_readable(answered), highlight=False, markup=False, soft_wrap=True)
+
+
+def _note(settings: Settings, among: Among, answered: Answered, err: Console) -> None:
+    """Who read how many texts, where an answer quotes any."""
+    if not answered.sentences:
+        return
+    filters = {"products": ", ".join(among.products), "source": among.source, "language": among.language}
+    told = {name: value for name, value in filters.items() if value}
+    cited = {near for sentence in answered.sentences for near in sentence.sources}
+    note_or_say(settings, TEXTS_READ, {"view": "voxpop ask", **told, "reads": "1", "texts": str(len(cited))}, err)
 
 
 def _readable(answered: Answered) -> str:

@@ -35,6 +35,7 @@ SHARDED_BY = {
     "dead_letters": "cityHash64(topic, partition, offset)",
     "erasures": "cityHash64(receipt)",
     "audit": "cityHash64(done_at)",
+    "retention": "cityHash64(source)",
 }
 
 # Given with every request on a cluster.

@@ -47,6 +47,7 @@ from schemas.insights import Insight, Position
 from workers.failpoints import failpoint
 from workers.settings import ClickHouseSettings
 from workers.store.erased_row import ErasedRow
+from workers.store.over import removed_until
 from workers.store.query import ERASED, REJUDGED, TOKENS_TRUSTED, EventKey, Reader, StoredVersion, batched
 from workers.store.rejudged import AT_ROWS, Rejudged, new_rows, old_rows
 from workers.store.rows import RETRACTION_COLUMNS
@@ -57,6 +58,7 @@ from workers.store.write import Writer
 CLAIM_S = 10.0  # a page is checked and staged in a fraction of a second
 GRACE_S = 2.0  # a page that passed the table's clock at the claim's last moment is to be seen by then
 WRITE_S = 30.0
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _NAMES = ", ".join(f"`{name}`" for name, _ in RETRACTION_COLUMNS)
 _OF_EVENTS = "(source, event_id) IN {keys:Array(Tuple(String, String))}"
 
@@ -106,9 +108,11 @@ class Pages:
         ]
 
     def unchanged(self, rows: Sequence[Rejudged]) -> list[Rejudged]:
-        """Those whose old row is there."""
+        """Those whose old row is there, and not about to go since its time is over (`workers/retention.py`)."""
         found = self._rows_in("insights", rows, old_rows)
-        return [row for row in rows if row.old_row in found]
+        over = removed_until(self._reader) if rows else {}
+        there = (row for row in rows if row.old_row in found)
+        return [row for row in there if row.insight.ingested_at >= over.get(row.insight.source, _NEVER)]
 
     def still_there(self, rows: Sequence[ErasedRow]) -> list[ErasedRow]:
         """Those that are in `insights`."""

@@ -24,14 +24,17 @@ _QUICK = {
     "max_cleanup_delay_period": 1,
 }
 _PATCH = re.compile(r"^patch-[0-9a-f]+-(.*)$")
+_OF_TABLE = "FROM system.parts WHERE database = currentDatabase() AND table = {table:String}"
+_PATCHES = "startsWith(partition_id, 'patch-')"
+# A patch part of a partition that is gone (truncated, dropped) hides nothing.
+_HIDES = (
+    f"{_PATCHES} AND replaceRegexpOne(partition_id, '^patch-[0-9a-f]+-', '') IN"
+    f" (SELECT partition_id {_OF_TABLE} AND active)"
+)
 _HIDING = (
-    "SELECT DISTINCT partition_id FROM system.parts WHERE database = currentDatabase() AND table = {table:String} AND active"
-    " AND (startsWith(partition_id, 'patch-') OR has_lightweight_delete)"
+    f"SELECT DISTINCT partition_id {_OF_TABLE} AND active AND ({_HIDES} OR (has_lightweight_delete AND NOT {_PATCHES}))"
 )
-_OVER = (
-    "SELECT name FROM system.parts WHERE database = currentDatabase() AND table = {table:String}"
-    " AND (NOT active OR startsWith(partition_id, 'patch-'))"
-)
+_OVER = f"SELECT name {_OF_TABLE} AND (NOT active OR ({_HIDES}))"
 _TABLES = "SELECT name FROM system.tables WHERE database = currentDatabase() AND engine LIKE '%MergeTree' ORDER BY name"
 
 

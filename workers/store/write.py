@@ -5,7 +5,7 @@ MergeTree remembers the last `non_replicated_deduplication_window` tokens a tabl
 setting `deduplicate_blocks_in_dependent_materialized_views` carries the token on into them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,6 +110,11 @@ class Writer:
         """From now on what these stand for is turned away. `parts`: inserts of which the tables will keep no line."""
         columns: list[Sequence[Any]] = [list(receipts), [parts] * len(receipts)]
         self._insert("erasures", ["receipt", "parts"], ["String", "UInt64"], columns, "")
+
+    def insert_removed_until(self, moments: Mapping[str, datetime]) -> None:
+        """From now on texts of these sources that were taken in before these moments are over."""
+        columns: list[Sequence[Any]] = [list(moments), list(moments.values())]
+        self._insert("retention", ["source", "removed_until"], [WORD, TIME], columns, "")
 
     def drop_page(self, page: str) -> None:
         """Forgets a page that is written."""
