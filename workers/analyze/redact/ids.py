@@ -94,7 +94,7 @@ _SHAPES: Final = (
         "national_id",
         _shape(r"[A-Z]{6}[0-9]{2}[A-EHLMPRST][0-9]{2}[A-Z][0-9]{3}[A-Z]"),
         _is_codice_fiscale,
-        dense=True,
+        dense=False,
     ),
     _Shape("national_id", _shape(r"[12] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{3} ?[0-9]{3} ?[0-9]{2}"), _is_nir),
     _Shape("national_id", _shape(r"(?![DFIQUV])[A-Z](?![DFIOQUV])[A-Z] ?[0-9]{2} [0-9]{2} [0-9]{2} ?[A-D]")),  # UK NINO
