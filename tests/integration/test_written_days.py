@@ -13,7 +13,7 @@ import pytest
 
 from tests.by_hand import LIMIT_S, Rows, block, empty, process, review
 from tests.integration.test_brief import numbered
-from tests.integration.test_erase import AUTHOR, assert_gone, erase, erasing, patiently
+from tests.integration.test_erase import AUTHOR, HASH, assert_gone, erase, erasing
 from tests.integration.test_reprocess import dying_at
 from tests.lying_endpoint import completion, lying_endpoint
 from workers import digests as digests_module
@@ -55,7 +55,7 @@ def event(number: int) -> bytes:
 def settings(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Ten texts of a week, and digests of two days of it; claims soon end."""
     empty(migrated)
-    monkeypatch.setattr(pages_module, "CLAIM_S", 1.0)
+    monkeypatch.setattr(pages_module, "CLAIM_S", 2.0)
     monkeypatch.setattr(pages_module, "GRACE_S", 0.2)
     monkeypatch.setattr(erase_module, "GRACE_S", 0.0)
     monkeypatch.setattr(erase_module, "STEP_BACK_S", 0.05)
@@ -97,6 +97,17 @@ def standing_at(place: str, meanwhile: Callable[[], object]) -> Iterator[list[ob
             patched.setattr(module, "failpoint", passes)
         yield gave
     assert gave, f"nothing came by {place}"
+
+
+@pytest.fixture
+def claims_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than a test: only a release ends them."""
+    monkeypatch.setattr(pages_module, "CLAIM_S", 600.0)
+
+
+def erase_in_time(settings: Settings) -> Erased:
+    """Erases the author, and waits for whatever claims there are."""
+    return erasing(settings, settle_s=LIMIT_S).run(Subject(frozenset({HASH}), frozenset()), lambda _: None)
 
 
 Write = Callable[[], Brief]
@@ -144,7 +155,7 @@ def test_a_brief_whose_author_is_erased_while_the_model_writes_is_not_stored(
     settings: Settings, rows: Rows, write: Callable[..., Write], sentence: str
 ) -> None:
     with pytest.raises(VoxpopError, match="erased meanwhile"):
-        write(sentence, lambda: patiently(settings))()
+        write(sentence, lambda: erase_in_time(settings))()
     assert rows.count("briefs") == 0
     assert_nothing_stays(settings, rows)
 
@@ -155,7 +166,10 @@ def test_a_brief_that_sleeps_through_the_whole_erasure_is_refused(
     settings: Settings, rows: Rows, write: Callable[..., Write], sentence: str, place: str
 ) -> None:
     """The erasure waits for the claim, and the table refuses what comes after it: whoever slept looks again."""
-    with standing_at(place, lambda: patiently(settings)) as meanwhile, pytest.raises(VoxpopError, match="meanwhile"):
+    with (
+        standing_at(place, lambda: erase_in_time(settings)) as meanwhile,
+        pytest.raises(VoxpopError, match="meanwhile"),
+    ):
         write(sentence)()
     assert cast(Erased, meanwhile[0]).left == 0
     assert rows.count("briefs") == 0
@@ -163,6 +177,7 @@ def test_a_brief_that_sleeps_through_the_whole_erasure_is_refused(
 
 
 @RESTS_ON
+@pytest.mark.usefixtures("claims_last")
 @pytest.mark.parametrize("place", WRITING_FAILPOINTS)
 def test_an_erasure_steps_back_while_a_brief_is_being_stored_and_takes_it_then(
     settings: Settings, rows: Rows, write: Callable[..., Write], sentence: str, place: str
@@ -171,7 +186,7 @@ def test_an_erasure_steps_back_while_a_brief_is_being_stored_and_takes_it_then(
         write(sentence)()
     assert cast(Erased, meanwhile[0]).left == 1
     assert rows.count("briefs") == 1
-    assert patiently(settings).left == 0
+    assert erase_in_time(settings).left == 0
     assert rows.count("briefs") == 0
     assert_nothing_stays(settings, rows)
 
@@ -180,7 +195,7 @@ def test_a_brief_that_an_erasure_has_waited_for_goes_with_it(
     settings: Settings, rows: Rows, write: Callable[..., Write]
 ) -> None:
     """It has been stored, and its writer sleeps before it lets go of its claim."""
-    with standing_at("writing-stored", lambda: patiently(settings)) as meanwhile:
+    with standing_at("writing-stored", lambda: erase_in_time(settings)) as meanwhile:
         write("The battery is great.")()
     assert cast(Erased, meanwhile[0]).left == 0
     assert_nothing_stays(settings, rows)
@@ -192,7 +207,7 @@ def test_a_brief_whose_writer_died_anywhere_holds_nothing_back(
 ) -> None:
     with dying_at(place):
         write("The battery is great.")()
-    assert patiently(settings).left == 0
+    assert erase_in_time(settings).left == 0
     assert_nothing_stays(settings, rows)
 
 
@@ -208,7 +223,7 @@ def test_a_brief_that_is_written_between_two_steps_of_an_erasure_says_nothing_of
             write("The headband is stiff.")()
 
     with standing_at(place, writes):
-        assert patiently(settings).left == 0
+        assert erase_in_time(settings).left == 0
     assert_nothing_stays(settings, rows)
 
 
@@ -220,7 +235,7 @@ def test_a_brief_that_is_written_after_an_erasure_has_died_says_nothing_of_them_
         erase(settings)
     with suppress(VoxpopError):
         write("The battery is great.")()
-    assert patiently(settings).left == 0
+    assert erase_in_time(settings).left == 0
     assert_nothing_stays(settings, rows)
 
 
@@ -230,8 +245,8 @@ def test_a_page_that_is_staged_is_written_before_the_brief_looks(
     """Whoever writes a staged page looks at no claim any more: the brief must not look at what is about to go."""
     with dying_at("page-staged"):
         erase(settings)
-    monkeypatch.setattr(pages_module, "CLAIM_S", 20.0)  # the brief's: it is not refused for being late
-    with standing_at("writing-looked", lambda: patiently(settings)), suppress(VoxpopError):
+    monkeypatch.setattr(pages_module, "CLAIM_S", 600.0)  # the brief's: it is not refused for being late
+    with standing_at("writing-looked", lambda: erase_in_time(settings)), suppress(VoxpopError):
         write("The headband is stiff.")()
     assert rows.count("briefs") == 0
     assert_nothing_stays(settings, rows)
@@ -251,7 +266,7 @@ def test_a_brief_waits_for_a_page_that_is_being_chosen(
 
     monkeypatch.setattr(Erase, "_free", stands)
     with ThreadPoolExecutor(1) as thread:
-        erasing_now = thread.submit(patiently, settings)
+        erasing_now = thread.submit(erase_in_time, settings)
         assert chosen.wait(LIMIT_S)
 
         def goes_on() -> None:
@@ -265,6 +280,7 @@ def test_a_brief_waits_for_a_page_that_is_being_chosen(
     assert_nothing_stays(settings, rows)
 
 
+@pytest.mark.usefixtures("claims_last")
 def test_an_erasure_of_another_day_or_product_holds_no_brief_back(
     settings: Settings, rows: Rows, write: Callable[..., Write]
 ) -> None:
@@ -301,7 +317,7 @@ def digest(settings: Settings) -> None:
 def test_a_digest_whose_author_is_erased_while_it_is_made_is_made_anew(
     settings: Settings, rows: Rows, place: str
 ) -> None:
-    with standing_at(place, lambda: patiently(settings)) as meanwhile:
+    with standing_at(place, lambda: erase_in_time(settings)) as meanwhile:
         digest(settings)
     assert cast(Erased, meanwhile[0]).left == 0
     ((cited,),) = rows.select("SELECT arrayFlatten(citations) FROM digests WHERE pack = 'words'")
@@ -309,13 +325,14 @@ def test_a_digest_whose_author_is_erased_while_it_is_made_is_made_anew(
     assert_nothing_stays(settings, rows)
 
 
+@pytest.mark.usefixtures("claims_last")
 @pytest.mark.parametrize("place", WRITING_FAILPOINTS)
 def test_an_erasure_takes_the_digest_that_it_has_waited_for(settings: Settings, rows: Rows, place: str) -> None:
     with standing_at(place, lambda: erase(settings)) as meanwhile:
         digest(settings)
     assert cast(Erased, meanwhile[0]).left == 1
     assert WORDS in str(rows.select("SELECT sentences FROM digests"))
-    assert patiently(settings).left == 0
+    assert erase_in_time(settings).left == 0
     assert_nothing_stays(settings, rows)
 
 
@@ -324,5 +341,5 @@ def test_a_digest_that_is_made_between_two_steps_of_an_erasure_says_nothing_of_t
     settings: Settings, rows: Rows, place: str
 ) -> None:
     with standing_at(place, lambda: digest(settings)):
-        assert patiently(settings).left == 0
+        assert erase_in_time(settings).left == 0
     assert_nothing_stays(settings, rows)
