@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,15 +24,17 @@ from tests.integration.test_reprocess import NEWER, dying_at
 from tests.integration.test_reprocess import run as reprocess_run
 from workers import erase as erase_module
 from workers import retention as retention_module
+from workers.embedded.clickhouse import embedded_clickhouse
 from workers.erase import Finished
 from workers.failpoints import RETENTION_FAILPOINTS
 from workers.retention import Removed, Retention, ends_at
-from workers.settings import PrivacySettings, RetentionSettings, Settings
+from workers.settings import ClickHouseSettings, PrivacySettings, RetentionSettings, Settings
 from workers.stack import Stack
 from workers.store import expiry as expiry_module
 from workers.store import pages as pages_module
 from workers.store.connect import connect
 from workers.store.expiry import Expiry
+from workers.store.migrate import migrate
 from workers.store.pages import Pages
 from workers.store.purge import Purge
 from workers.store.query import Reader
@@ -373,17 +376,22 @@ def test_erasing_after_it_and_recounting_beside_it_go_on(settings: Settings, row
         assert by_event(settings, "s-31").left == 0
 
 
-def test_the_bytes_leave_the_disk_with_a_merge(settings: Settings, rows: Rows) -> None:
-    both(settings)
-    run(settings, days_on=40)
+def test_the_bytes_leave_the_disk_with_a_merge(settings: Settings, tmp_path: Path) -> None:
+    """On a server of its own: one whose tables were truncated keeps the patch parts of before."""
     on_the_disk = (
         "SELECT sum(rows) FROM system.parts WHERE database = currentDatabase() AND table = 'insights' AND active"
         " AND NOT startsWith(partition_id, 'patch-')"
     )
-    assert (rows.count(), rows.select(on_the_disk)) == (COUNT, [(2 * COUNT,)])
-    with connect(settings.clickhouse) as client:
-        assert Purge(Reader(client, settings.clickhouse), Writer(client, settings.clickhouse)).run() > 0
-    assert (rows.count(), rows.select(on_the_disk)) == (COUNT, [(COUNT,)])
+    with embedded_clickhouse(tmp_path) as server:
+        fresh = settings.model_copy(update={"clickhouse": ClickHouseSettings(port=server.port)})
+        migrate(fresh)
+        both(fresh)
+        run(fresh, days_on=40)
+        rows = Rows(fresh)
+        assert (rows.count(), rows.select(on_the_disk)) == (COUNT, [(2 * COUNT,)])
+        with connect(fresh.clickhouse) as client:
+            assert Purge(Reader(client, fresh.clickhouse), Writer(client, fresh.clickhouse)).run() > 0
+        assert (rows.count(), rows.select(on_the_disk)) == (COUNT, [(COUNT,)])
 
 
 # --- the command -------------------------------------------------------------------------------------------------------
