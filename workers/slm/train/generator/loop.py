@@ -23,7 +23,7 @@ class Plan:
     rows_a_step: int = 1
     warm_up: float = 0.06
     seed: int = 29
-    report_s: float = 60.0
+    report_s: float = 120.0
     measure_s: float = 720.0
 
 
@@ -69,6 +69,7 @@ class Trainer:
                 share = self.step / self.steps_an_epoch
                 print(f"{self.spent_s / 60:5.1f} min  step {self.step}  epoch {share:.2f}  loss {mean:.4f}", flush=True)
                 reported, losses = now, []
+                self._save()
             if now - measured > self.plan.measure_s:
                 self._measure()
                 measured = time.monotonic()
@@ -111,7 +112,7 @@ class Trainer:
         return total
 
     def _measure(self) -> None:
-        """Dev losses; the weights are kept when they are the best so far, and all that is needed to go on."""
+        """Dev losses; the weights are kept when they are the best so far."""
         losses = {task: dev_loss(self.model, told, self.plan.row_tokens) for task, told in self.dev.items()}
         mean = sum(losses.values()) / len(losses)
         listed = "  ".join(f"{task} {loss:.4f}" for task, loss in losses.items())
@@ -119,6 +120,10 @@ class Trainer:
         if mean < self.best:
             self.best = mean
             torch.save(weights_of(self.model), self.folder / "best.pt")
+        self._save()
+
+    def _save(self) -> None:
+        """All that is needed to go on."""
         state = {"weights": weights_of(self.model), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "spent_s": self.spent_s, "best": self.best}
         torch.save(state, self.folder / "state.pt.partial")
