@@ -62,11 +62,12 @@ def test_of_what_is_denied_asked_or_compared_nothing_is_said(text: str) -> None:
 
 
 def test_no_review_is_both_trained_on_and_measured_on(tmp_path: Path) -> None:
-    reviews = [{"text": f"Review {chr(97 + n % 20)} of thing {chr(97 + n // 20)}", "title": "A thing", "product": "p"} for n in range(200)]
+    texts = [f"Review {chr(97 + n % 20)} of thing {chr(97 + n // 20)}" for n in range(200)]
+    reviews = [{"text": text, "title": "A thing", "product": "p"} for text in texts]
     with gzip.open(tmp_path / "amazon_devices_train.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(row) + "\n" for row in [*reviews, *reviews[:50]])
     train, dev = ([row["text"] for row in device_reviews(tmp_path, part)] for part in ("train", "dev"))
-    assert sorted(train + dev) == sorted(row["text"] for row in reviews)
+    assert sorted(train + dev) == sorted(texts)
     assert all(map(is_held_out, dev))
     assert not any(map(is_held_out, train))
     assert 20 <= len(dev) <= 60
