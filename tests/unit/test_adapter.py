@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from tests.reference.small_llama import ENTRIES, TOKENS, Array, gguf_bytes, logits, plain, small_tensors
-from workers.slm.adapter import AdapterCard, with_adapter
+from workers.slm.adapter import AdapterCard, adapter_of, with_adapter
 from workers.slm.build import build_pack, ensure_built
 from workers.slm.errors import PackError
 from workers.slm.gguf import Gguf
 from workers.slm.packs import MODEL_DIR
-from workers.slm.recipes import digest, load_recipe
-from workers.slm.safetensors import write_safetensors
+from workers.slm.recipes import digest, load_recipe, shipped_recipes
+from workers.slm.safetensors import read_safetensors, write_safetensors
 
 RANK, ALPHA = 3, 6.0
 TRAINED = ("blk.0.attn_q", "blk.0.attn_k", "blk.1.ffn_down")
@@ -156,3 +156,18 @@ def test_an_adapter_without_its_card_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small.yaml").unlink()
     with pytest.raises(PackError, match=r"card .* cannot be read"):
         build_pack(name, tmp_path / "packs", tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if load_recipe(name).trained_file.is_file()])
+def test_a_shipped_adapter_is_small_and_of_its_recipes_base(name: str) -> None:
+    recipe = load_recipe(name)
+    card = adapter_of(recipe)
+    if recipe.encoder is not None:
+        assert card is None, "an encoder's trained part is no adapter"
+        return
+    assert card is not None
+    assert (card.base_sha256, bool(card.data), bool(card.limits)) == (recipe.base.sha256["weights"], True, True)
+    assert recipe.trained_file.stat().st_size <= 4_000_000
+    assert {tensor.dtype for tensor in read_safetensors(recipe.trained_file).values()} == {np.dtype("<f2")}
+    assert recipe.decoder is not None
+    assert set(recipe.decoder.tasks) == {"headline", "digest"}
