@@ -305,7 +305,7 @@ def headlines(
     Needs VOXPOP_HEADLINES__GENERATOR, a decoder pack. A headline that its text does not support is not written: the
     author's own sentence stays. Rows are replaced afterwards, each event counts once, and workers wait for nothing of it.
 
-    Example: VOXPOP_HEADLINES__GENERATOR=smollm2-135m-instruct voxpop headlines --once
+    Example: VOXPOP_HEADLINES__GENERATOR=smollm2-135m-voxpop voxpop headlines --once
     """
     from workers.commands.headlines import show_headlines
 

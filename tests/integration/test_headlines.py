@@ -17,15 +17,17 @@ import pytest
 from schemas.insights import Position
 from tests.by_hand import Rows, block, empty, process, review, text_of
 from tests.integration.conftest import StartStack, Voxpop
-from workers.analyze.headline_author import NEW_TOKENS, HeadlineAuthor, Written
+from workers.analyze.author import GeneratingAuthor
+from workers.analyze.headline_author import NEW_TOKENS, SYSTEM, HeadlineAuthor, Written
 from workers.analyze.support import Reader as TextReader
 from workers.errors import UsageError
 from workers.headlines import Headlines, rest_s, run_headlines
 from workers.reprocess import InPlace
 from workers.settings import HeadlineSettings, Settings, as_environment, load_settings
 from workers.slm.build import ensure_pack
-from workers.slm.generator import Generator
+from workers.slm.generator import DecoderShape, Generator
 from workers.slm.packs import CARD
+from workers.slm.recipes import TaskLayout, TaskName
 from workers.store.connect import connect
 from workers.store.headlines import HeadlineStore
 from workers.store.pages import Pages
@@ -224,19 +226,22 @@ def test_without_a_generator_nothing_is_written_and_that_is_said(settings: Setti
 
 
 class Saying:
-    """A generator that answers what it is told to; its tokens are words."""
+    """A generator that answers what it is told to; its tokens are words. `asked` is what it was asked last."""
 
-    def __init__(self, answer: str) -> None:
+    def __init__(self, answer: str, tasks: dict[TaskName, TaskLayout] | None = None) -> None:
         self._answer = answer
+        self.shape = DecoderShape(2_048, "<|im_start|>", "<|im_end|>", tasks or {})
+        self.asked: tuple[str, list[str]] = ("", [])
 
     def answers(self, system: str, asked: Sequence[str], new_tokens: int) -> list[str]:
+        self.asked = (system, list(asked))
         return [self._answer for _ in asked]
 
     def tokens(self, text: str) -> list[str]:
         return text.split()
 
     def beginning(self, text: str, tokens: int) -> str:
-        return text
+        return " ".join(text.split()[:tokens])
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +279,19 @@ def test_what_its_text_does_not_support_is_no_headline(
     (written,) = author.write([TEXT])
     assert set(failed) <= set(written.failed)
     assert bool(failed) == bool(written.failed), written
+
+
+def test_a_generator_that_was_trained_for_it_is_asked_in_the_words_of_its_training(reader: TextReader) -> None:
+    trained = Saying("A clear sound", {"headline": TaskLayout(system="One line.", text_tokens=16)})
+    HeadlineAuthor(cast(Generator, trained), reader).write([TEXT])
+    assert trained.asked == ("One line.", [" ".join(TEXT.split()[:16])])
+    other = Saying("A clear sound", {"digest": TaskLayout(system="In short.", text_tokens=16)})
+    HeadlineAuthor(cast(Generator, other), reader).write([TEXT])
+    assert other.asked == (SYSTEM, [f"Text:\n{TEXT}\n\nHeadline of the text:"])
+    author = GeneratingAuthor(cast(Generator, other), "unit", "1")
+    author.write([TEXT, "It is good."], "en")
+    assert other.asked == ("In short.", [f"- {author._cut(TEXT, 16)}\n- It is good."])
+    assert author.prompt == "In short."
 
 
 # --- the whole way -------------------------------------------------------------------------------------------------------

@@ -37,6 +37,6 @@ def test_composed_summaries_reach_what_they_must(stack: ExitStack, domain: str, 
     file = DATA / f"fewsum_{domain}_{part}.jsonl.gz"
     if not file.is_file():
         pytest.skip(f"{file} is not here")
-    outcome = measured(groups(file), ways(load_settings(), None, stack)["composed and quoted"])
+    outcome = measured(groups(file), ways(load_settings(), [], stack)["composed and quoted"].summarize)
     found = tuple(outcome.rouge.values())
     assert all(got >= least for got, least in zip(found, MUST_REACH[domain], strict=True)), found

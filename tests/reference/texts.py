@@ -34,3 +34,11 @@ TEXTS = (
     )
     * 2,
 )
+
+# What a generator is to go on with, and the words of its vocabulary whose logits are compared.
+BEGINNINGS = (
+    "The sound of this speaker is great, but the battery",
+    "- The soup came cold.\n- Cold soup, slow waiter.\n\nIn short: the",
+    "Zum Preis von 12.50 €: ¿quién lo compra? 😀",
+)
+WORDS = list(range(0, 49_152, 192))

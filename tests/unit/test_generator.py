@@ -92,6 +92,15 @@ def test_a_prompt_that_does_not_fit_loses_its_end_and_nothing_else(generator: Ge
         generator.answers(SYSTEM, ["a"], 128)
 
 
+def test_a_prompt_is_all_that_comes_before_an_answer(generator: Generator) -> None:
+    """A training shows the model these tokens: what it then goes on with is what it answers."""
+    for asked in ("a b 1", "c " * 300):
+        (told,) = generator.go_on([generator.prompt(SYSTEM, asked, 6)], 6)
+        (answer,) = generator.answers(SYSTEM, [asked], 6)
+        assert generator.text(generator.ids(told)).strip() == answer
+        assert len(generator.prompt(SYSTEM, asked, 6)) <= 128 - 6
+
+
 def test_the_card_says_what_it_was_built_of_and_a_generator_judges_nothing(pack: Pack) -> None:
     card = verify_pack(pack.path)
     assert (card.base.licence, list(card.base.sha256)) == ("Apache-2.0", ["weights"])

@@ -90,7 +90,7 @@ EXCEPTIONS = {
     (f"workers.slm.train.{program}", "workers.analyze"): (
         "training is made of programs that nothing else imports: they must redact texts and cut them as the worker does"
     )
-    for program in ("__main__", "aspect_dev", "corpora", "finetune.teacher")
+    for program in ("__main__", "aspect_dev", "corpora", "finetune.teacher", "generator.__main__", "generator.samples")
 }
 
 

@@ -12,8 +12,8 @@ from tests.unit.test_pack_versions import made
 from workers.slm.build import build_pack
 from workers.slm.derive import copied
 from workers.slm.origins import ancestry, origin_of, shipped_origins
-from workers.slm.packs import HEADS_FILE, read_card
-from workers.slm.recipes import load_recipe
+from workers.slm.packs import HEADS_FILE, BaseCard, PackCard, read_card
+from workers.slm.recipes import digest, load_recipe
 from workers.slm.versions import find_card, list_versions
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,8 @@ def sha256(path: Path) -> str:
 def test_it_is_told_of_the_bytes_that_are_shipped(name: str) -> None:
     """Train again, and this fails until origins.yaml says with what."""
     recipe, origin = load_recipe(name), ORIGINS.packs[name]
-    assert origin.heads == sha256(recipe.heads_dir / HEADS_FILE)
+    heads = recipe.heads_dir / HEADS_FILE
+    assert origin.heads == (sha256(heads) if heads.is_file() else None)
     assert origin.trained == (sha256(recipe.trained_file) if recipe.trained_file.is_file() else None)
     assert origin.data.keys() <= ORIGINS.data_sets.keys()
     assert origin.runs
@@ -45,7 +46,8 @@ def test_every_data_set_taught_a_pack_and_every_program_is_there() -> None:
 
 
 def test_a_seed_is_the_programs_own() -> None:
-    seeds = {run.program: run.seed for run in ORIGINS.packs["e5-small-multilingual"].runs if run.seed is not None}
+    runs = [run for origin in ORIGINS.packs.values() for run in origin.runs]
+    seeds = {run.program: run.seed for run in runs if run.seed is not None}
     for program, seed in seeds.items():
         module = ROOT / program.replace(".", "/")
         file = module.with_suffix(".py") if module.with_suffix(".py").is_file() else module / "__main__.py"
@@ -67,6 +69,35 @@ def test_our_own_files_are_those_of_today() -> None:
 def test_the_files_of_others_are_those_at_hand() -> None:
     files = {f: h for told in ORIGINS.data_sets.values() for f, h in told.files.items() if f.endswith(".gz")}
     assert {file: sha256(DATA / file) for file in files} == files
+
+
+def test_a_generator_is_known_by_its_adapter() -> None:
+    card = read_card_of("smollm2-135m-voxpop")
+    assert origin_of(card.model_copy(update={"adapter": "0" * 64})) is None
+    plain = origin_of(card.model_copy(update={"adapter": None}))
+    assert plain is not None
+    assert plain["runs"] == []
+    told = origin_of(card)
+    assert told is not None
+    assert told["trained_sha256"] == card.adapter
+    assert [run["program"] for run in told["runs"]] == ["workers.slm.train.generator"]
+    assert "heads_sha256" not in told
+
+
+def read_card_of(name: str) -> PackCard:
+    """The card of a generator as its recipe would make it, without the base at hand."""
+    recipe = load_recipe(name)
+    base = BaseCard(name=recipe.base.name, licence=recipe.base.licence, sha256=recipe.base.sha256)
+    told = {each: getattr(recipe, each) for each in ("name", "version", "date", "description", "licence", "languages")}
+    return PackCard(
+        **told,
+        recipe=digest(recipe),
+        base=base,
+        decoder=recipe.decoder,
+        quantization=recipe.quantization,
+        adapter=sha256(recipe.trained_file),
+        files={"model/model.bin": "0" * 64},
+    )
 
 
 def test_of_other_heads_nothing_is_said(tmp_path: Path) -> None:

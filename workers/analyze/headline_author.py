@@ -35,11 +35,12 @@ class HeadlineAuthor:
 
     def __init__(self, generator: Generator, reader: Reader) -> None:
         self._generator, self._reader = generator, reader
+        self._system = system_of(generator)
 
     def write(self, texts: Sequence[str]) -> list[Written]:
         """One a text, in order. The same texts give the same."""
-        asked = [f"Text:\n{self._generator.beginning(text, TEXT_TOKENS)}\n\nHeadline of the text:" for text in texts]
-        answers = self._generator.answers(SYSTEM, asked, NEW_TOKENS)
+        asked = [asked_of(self._generator, text) for text in texts]
+        answers = self._generator.answers(self._system, asked, NEW_TOKENS)
         return [self._checked(text, answer) for text, answer in zip(texts, answers, strict=True)]
 
     def _checked(self, text: str, answer: str) -> Written:
@@ -48,11 +49,25 @@ class HeadlineAuthor:
             return Written(headline, ("unfinished",), tokens)
         if len(headline.split()) < LEAST_WORDS or len(headline) > MAX_HEADLINE_CHARS:
             return Written(headline, ("length",), tokens)
-        if _plain(headline) in _plain(text):
+        if is_copied(headline, text):
             return Written(headline, ("copied",), tokens)
         vectors, leanings = self._reader.seen([headline])
-        claim = Claim(headline, vectors[0], float(leanings[0]), (0,), prompt=SYSTEM)
+        claim = Claim(headline, vectors[0], float(leanings[0]), (0,), prompt=self._system)
         return Written(headline, failures(claim, self._reader.read([text])), tokens)
+
+
+def system_of(generator: Generator) -> str:
+    """What the generator is told once: what it was trained with, if it was."""
+    task = generator.shape.tasks.get("headline")
+    return task.system if task else SYSTEM
+
+
+def asked_of(generator: Generator, text: str) -> str:
+    """What it is told of a text: its beginning; untrained, it has to be told what to do with it, too."""
+    task = generator.shape.tasks.get("headline")
+    if task:
+        return generator.beginning(text, task.text_tokens)
+    return f"Text:\n{generator.beginning(text, TEXT_TOKENS)}\n\nHeadline of the text:"
 
 
 def headline_of(answer: str) -> str:
@@ -60,6 +75,11 @@ def headline_of(answer: str) -> str:
     line = _LABEL.sub("", next((line for line in answer.splitlines() if line.strip()), ""))
     sentences = split_sentences(line)
     return _END.sub("", sentences[0].of(line) if sentences else line)
+
+
+def is_copied(headline: str, text: str) -> bool:
+    """Whether the headline is a piece of the text, word for word."""
+    return _plain(headline) in _plain(text)
 
 
 def _plain(text: str) -> str:

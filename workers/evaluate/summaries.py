@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,11 +37,13 @@ class Group(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of one file: ROUGE in percent, groups a second, and how many sentences failed which guardrail."""
+    """What came of one file: ROUGE in percent, groups a second, how many sentences failed which guardrail, and how many of
+    those in the summaries are no quotations."""
 
     rouge: dict[str, float]
     groups_per_s: float
     refused: Counter[str]
+    new: int
 
 
 class _Silent:
@@ -50,6 +53,25 @@ class _Silent:
 
     def write(self, texts: Sequence[str], language: str) -> list[str]:
         return []
+
+
+class _Counting:
+    """An author, and how many sentences it has written."""
+
+    def __init__(self, author: GeneratingAuthor) -> None:
+        self._author, self.prompt, self.written = author, author.prompt, 0
+
+    def write(self, texts: Sequence[str], language: str) -> list[str]:
+        sentences = self._author.write(texts, language)
+        self.written += len(sentences)
+        return sentences
+
+
+class Way(NamedTuple):
+    """How a group's reviews are summarized, and by which author when there is one."""
+
+    summarize: Callable[[list[str]], Summary | str]
+    author: _Counting | None = None
 
 
 def groups(file: Path) -> list[Group]:
@@ -80,30 +102,34 @@ def measured(given: Sequence[Group], summarize: Callable[[list[str]], Summary | 
     made = [summarize(group.reviews) for group in given]
     taken_s = time.perf_counter() - began_s
     refused: Counter[str] = Counter()
+    new = 0
     for each in made:
         if isinstance(each, Summary):
             refused.update(each.refused)
+            new += sum(not sentence.quoted for sentence in each.sentences)
     texts = [each.text if isinstance(each, Summary) else each for each in made]
-    return Outcome(rouge(given, texts), len(given) / taken_s, refused)
+    return Outcome(rouge(given, texts), len(given) / taken_s, refused, new)
 
 
-def ways(
-    settings: Settings, generator: str | None, stack: ExitStack
-) -> dict[str, Callable[[list[str]], Summary | str]]:
+def ways(settings: Settings, generators: Sequence[str], stack: ExitStack) -> dict[str, Way]:
     """Name -> how it summarizes a group's reviews."""
     pack = ensure_pack(settings.model.pack, settings.packs_dir, settings.cache_dir)
     reader = Reader(stack.enter_context(pack.encoder(settings.model.replicas)), pack.heads)
-    found: dict[str, Callable[[list[str]], Summary | str]] = {
-        "composed and quoted": Summarizer(reader).summarize,
-        "quoted only": Summarizer(reader, _Silent()).summarize,
+    found = {
+        "composed and quoted": Way(Summarizer(reader).summarize),
+        "quoted only": Way(Summarizer(reader, _Silent()).summarize),
     }
-    if generator is not None:
+    for generator in generators:
         decoder = ensure_pack(generator, settings.packs_dir, settings.cache_dir)
         loaded = stack.enter_context(decoder.generator(settings.model.replicas))
-        author = GeneratingAuthor(loaded, decoder.name, decoder.version)
-        found[f"{generator}, guarded"] = Summarizer(reader, author).summarize
-        found[f"{generator}, unchecked"] = lambda reviews: " ".join(author.write(reviews, "en"))
+        author = _Counting(GeneratingAuthor(loaded, decoder.name, decoder.version))
+        found[f"{generator}, guarded"] = Way(Summarizer(reader, author).summarize, author)
+        found[f"{generator}, unchecked"] = Way(partial(_unchecked, author))
     return found
+
+
+def _unchecked(author: _Counting, reviews: list[str]) -> str:
+    return " ".join(author.write(reviews, "en"))
 
 
 def main() -> None:
@@ -111,16 +137,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="directory of fewsum_….jsonl.gz")
     parser.add_argument("--files", nargs="+", default=FILES, help="their names without ending")
-    parser.add_argument("--generator", help="a decoder pack to set beside, e.g. smollm2-135m-instruct")
+    parser.add_argument("--generator", nargs="+", default=[], help="decoder packs to set beside: smollm2-135m-voxpop")
     arguments = parser.parse_args()
-    table = Table("File", "Way", "R1", "R2", "RL", "groups/s", "refused sentences")
+    table = Table("File", "Way", "R1", "R2", "RL", "groups/s", "passed", "refused sentences")
     with ExitStack() as stack:
-        for name, summarize in ways(load_settings(), arguments.generator, stack).items():
+        for name, way in ways(load_settings(), arguments.generator, stack).items():
             for file in arguments.files:
-                outcome = measured(groups(arguments.data / f"{file}.jsonl.gz"), summarize)
+                before = way.author.written if way.author else 0
+                outcome = measured(groups(arguments.data / f"{file}.jsonl.gz"), way.summarize)
+                passed = f"{outcome.new} of {way.author.written - before}" if way.author else ""
                 figures = [f"{outcome.rouge[measure]:.1f}" for measure in MEASURES]
                 refused = ", ".join(f"{why} {count}" for why, count in outcome.refused.most_common())
-                table.add_row(file, name, *figures, f"{outcome.groups_per_s:.2f}", refused)
+                table.add_row(file, name, *figures, f"{outcome.groups_per_s:.2f}", passed, refused)
     Console(width=160).print(table)
 
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from workers.slm import packs
+from workers.slm.adapter import AdapterCard, adapter_of, with_adapter
 from workers.slm.bert import Bert
 from workers.slm.checkpoint import read_checkpoint
 from workers.slm.ct2_bert import write_encoder
@@ -21,7 +22,7 @@ from workers.slm.heads import HeadsCard, read_heads_card
 from workers.slm.packs import BaseCard, Pack, PackCard
 from workers.slm.prune import with_layers
 from workers.slm.recipes import Recipe, digest, load_recipe, shipped_recipes
-from workers.slm.sources import Choice, Files, Progress, fetch_base
+from workers.slm.sources import Choice, Files, Progress, fetch_base, sha256_of
 from workers.slm.trained import with_trained
 from workers.slm.versions import cards_dir, current_version
 
@@ -123,6 +124,7 @@ def _fill(path: Path, recipe: Recipe, files: Files) -> None:
     (path / packs.MODEL_DIR).mkdir()
     (_fill_decoder if recipe.decoder else _fill_encoder)(path, recipe, files)
     heads = _copy_heads(recipe, path)
+    learnt = heads or adapter_of(recipe)
     written = dict(packs.hashes(path))
     made_of = "".join(f"{name}\0{sha256}\n" for name, sha256 in written.items()) + digest(recipe)
     content = hashlib.sha256(made_of.encode()).hexdigest()
@@ -141,9 +143,10 @@ def _fill(path: Path, recipe: Recipe, files: Files) -> None:
         heads=heads.heads if heads else {},
         aspects=heads.aspects if heads else None,
         attention=heads.attention if heads else None,
-        metrics=heads.metrics if heads else {},
-        data=heads.data if heads else (),
-        limits=heads.limits if heads else (),
+        adapter=sha256_of(recipe.trained_file) if isinstance(learnt, AdapterCard) else None,
+        metrics=learnt.metrics if learnt else {},
+        data=learnt.data if learnt else (),
+        limits=learnt.limits if learnt else (),
         files=written,
     )
     packs.write_card(path, card)
@@ -160,6 +163,8 @@ def _fill_decoder(path: Path, recipe: Recipe, files: Files) -> None:
     if recipe.base.format != "gguf":
         raise PackError(f"the base {recipe.base.name} is {recipe.base.format}; a generator is built of a GGUF file")
     gguf = read_gguf(files["weights"])
+    if (adapter := adapter_of(recipe)) is not None:
+        gguf = with_adapter(gguf, recipe.trained_file, adapter)
     write_decoder(gguf, path / packs.MODEL_DIR, recipe.quantization)
     gguf_tokenizer(gguf).save(str(path / packs.TOKENIZER_FILE), pretty=False)
 

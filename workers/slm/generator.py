@@ -4,9 +4,9 @@ What all prompts of a call begin with is read once (`static_prompt`) and its sta
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 
 from workers.settings import usable_cpus
 from workers.slm.errors import PackError
+from workers.slm.recipes import TaskLayout, TaskName
 
 BATCH_TOKENS: Final = 2_048  # prompts of one batch, the longest times their number
 SCORED_TOKENS: Final = 1_024  # the same where each token gives a number a word of the vocabulary: 200 MB
@@ -33,6 +34,7 @@ class DecoderShape:
     context_tokens: int
     turn_start: str
     turn_end: str
+    tasks: Mapping[TaskName, TaskLayout] = field(default_factory=dict)
 
 
 class Generator:
@@ -67,13 +69,13 @@ class Generator:
         """What the model answers to each of `asked`, in order, in at most `new_tokens` tokens, `system` said first.
         What does not fit the context loses its end. The same input gives the same answer."""
         shared, closing = self._shared(system), self._closing()
-        room = self.shape.context_tokens - len(shared) - len(closing) - new_tokens
-        if room < 1:
-            raise PackError(
-                f"the system text and {new_tokens} new tokens leave no room in {self.shape.context_tokens} tokens"
-            )
+        room = self._room(system, new_tokens)
         prompts = [[*self.tokens(text)[:room], *closing] for text in asked]
         return [self._said(written) for written in self._written(prompts, new_tokens, shared)]
+
+    def prompt(self, system: str, asked: str, new_tokens: int) -> list[str]:
+        """All the tokens that come before an answer of `answers`: what a training has to show the model, too."""
+        return [*self._shared(system), *self.tokens(asked)[: self._room(system, new_tokens)], *self._closing()]
 
     def go_on(self, prompts: Sequence[Sequence[str]], new_tokens: int) -> list[list[str]]:
         """The likeliest tokens after each prompt, at most so many, up to the end of the turn."""
@@ -119,6 +121,11 @@ class Generator:
         """How likely each of these would come after the prompt: natural logarithms, sums over its tokens."""
         scored = self._model.score_batch([[*prompt, *each] for each in continuations])
         return [float(sum(score.log_probs[len(prompt) - 1 :])) for score in scored]
+
+    def ids(self, tokens: Sequence[str]) -> tuple[int, ...]:
+        """The numbers of tokens of the vocabulary."""
+        numbers = [self._tokenizer.token_to_id(token) for token in tokens]
+        return tuple(number for number in numbers if number is not None)
 
     def text(self, ids: Sequence[int]) -> str:
         """What these tokens say."""
@@ -168,6 +175,15 @@ class Generator:
     def _shared(self, system: str) -> list[str]:
         turn, end = self.shape.turn_start, self.shape.turn_end
         return [turn, *self.tokens(f"system\n{system}"), end, *self.tokens("\n"), turn, *self.tokens("user\n")]
+
+    def _room(self, system: str, new_tokens: int) -> int:
+        """The tokens that are left for what is asked."""
+        room = self.shape.context_tokens - len(self._shared(system)) - len(self._closing()) - new_tokens
+        if room < 1:
+            raise PackError(
+                f"the system text and {new_tokens} new tokens leave no room in {self.shape.context_tokens} tokens"
+            )
+        return room
 
     def _closing(self) -> list[str]:
         turn, end = self.shape.turn_start, self.shape.turn_end

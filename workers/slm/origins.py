@@ -1,6 +1,6 @@
 """From a pack to what it was learnt from: versions back to the one that a recipe built, then data sets and training runs.
 
-`origins.yaml` knows a shipped pack by the SHA-256 of its heads; of other bytes it says nothing.
+`origins.yaml` knows a shipped pack by the SHA-256 of its heads or its adapter; of other bytes it says nothing.
 """
 
 import datetime
@@ -38,12 +38,19 @@ class Run(_Frozen):
 
 
 class PackOrigin(_Frozen):
-    """`trained` is the encoder's trained part, where there is one; `data` says by a set's name what it taught."""
+    """`trained` is the trained part of the encoder or decoder, where there is one; a generator has no heads. `data` says by
+    a set's name what it taught."""
 
-    heads: Sha256
+    heads: Sha256 | None = None
     data: dict[str, str]
     runs: tuple[Run, ...]
     trained: Sha256 | None = None
+
+    def is_of(self, card: PackCard) -> bool:
+        """Whether a pack of this card has what was trained: its heads, or its adapter."""
+        if card.adapter is not None:
+            return self.trained == card.adapter
+        return self.heads is not None and self.heads == card.files.get(HEADS_FILE)
 
 
 class Origins(_Frozen):
@@ -58,13 +65,13 @@ def shipped_origins() -> Origins:
 
 
 def origin_of(card: PackCard) -> dict[str, Any] | None:
-    """What the pack was learnt from, as plain data: base, data sets and runs; None when its heads are none that are known. A
-    generator is its base, and nothing was taught to it."""
+    """What the pack was learnt from, as plain data: base, data sets and runs; None when its heads or its adapter are not
+    known. A generator without an adapter is its base, and nothing was taught to it."""
     origins, heads = shipped_origins(), card.files.get(HEADS_FILE)
     base = card.base.model_dump(mode="json")
-    if heads is None:
+    if heads is None and card.adapter is None:
         return {"base": base, "data_sets": {}, "runs": []}
-    found = next((origin for origin in origins.packs.values() if origin.heads == heads), None)
+    found = next((origin for origin in origins.packs.values() if origin.is_of(card)), None)
     if found is None:
         return None
     sets = {
@@ -73,7 +80,8 @@ def origin_of(card: PackCard) -> dict[str, Any] | None:
     }
     runs = [run.model_dump(mode="json", exclude_none=True) for run in found.runs]
     trained = {"trained_sha256": found.trained} if found.trained else {}
-    return {"base": base, **trained, "heads_sha256": heads, "data_sets": sets, "runs": runs}
+    judged = {"heads_sha256": heads} if heads else {}
+    return {"base": base, **trained, **judged, "data_sets": sets, "runs": runs}
 
 
 def ancestry(packs_dir: Path, card: PackCard) -> list[PackCard]:

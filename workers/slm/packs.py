@@ -78,6 +78,7 @@ class PackCard(_Frozen):
     heads: dict[str, HeadCard] = {}
     aspects: AspectCard | None = None
     attention: AttentionCard | None = None
+    adapter: Sha256 | None = Field(default=None, description="Of the adapter that was merged into the base's matrices.")
     metrics: dict[str, dict[str, float]] = {}
     data: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
@@ -120,7 +121,7 @@ class Pack:
         if self.card.decoder is None:
             raise PackError(f"the pack {self.name} generates no text; take another: voxpop packs list")
         layout = self.card.decoder
-        shape = DecoderShape(layout.context_tokens, layout.turn_start, layout.turn_end)
+        shape = DecoderShape(layout.context_tokens, layout.turn_start, layout.turn_end, layout.tasks)
         return Generator(self.path / MODEL_DIR, self.path / TOKENIZER_FILE, shape, replicas=replicas)
 
     def encoder(self, replicas: int | None = None, batch_tokens: int = BATCH_TOKENS) -> Encoder:

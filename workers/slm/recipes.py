@@ -4,7 +4,7 @@ import hashlib
 from datetime import date
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +14,7 @@ from workers.slm.errors import PackError
 PackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Role = Literal["weights", "tokenizer", "config"]
+TaskName = Literal["headline", "digest"]
 
 
 class _Frozen(BaseModel):
@@ -71,6 +72,14 @@ class EncoderLayout(_Frozen):
     end_token: str
 
 
+class TaskLayout(_Frozen):
+    """A task that a decoder was trained for: what it is told once, `system`, and the tokens that it reads of a text, or of
+    all texts of a group together."""
+
+    system: str
+    text_tokens: int = Field(ge=16)
+
+
 class DecoderLayout(_Frozen):
     """How a conversation is laid out: `turn_start`, the role, a line's end, what is said, `turn_end`, a line's end.
     `context_tokens` holds the prompt and what is generated."""
@@ -78,6 +87,7 @@ class DecoderLayout(_Frozen):
     context_tokens: int = Field(default=2_048, ge=128)
     turn_start: str
     turn_end: str
+    tasks: dict[TaskName, TaskLayout] = Field(default={}, description="The tasks it was trained for, by their name.")
 
 
 class Recipe(_Frozen):
@@ -95,7 +105,7 @@ class Recipe(_Frozen):
     quantization: Literal["int8", "float32"] = "int8"
     layers: int | None = Field(default=None, ge=1, description="Keep so many of the base's layers; all if unset.")
     trained: Path | None = Field(
-        default=None, description="The encoder's trained part; workers/slm/trained/<name>.safetensors if unset."
+        default=None, description="The trained part of the model; workers/slm/trained/<name>.safetensors if unset."
     )
     heads: Path | None = Field(
         default=None, description="Directory of trained heads; workers/slm/heads/<name> if unset."
@@ -113,8 +123,13 @@ class Recipe(_Frozen):
 
     @property
     def trained_file(self) -> Path:
-        """May not exist: then the pack's encoder is the base as it is."""
+        """May not exist: then the pack's encoder or decoder is the base as it is."""
         return self.trained or Path(str(resources.files("workers.slm"))) / "trained" / f"{self.name}.safetensors"
+
+    @property
+    def adapter_card_file(self) -> Path:
+        """Beside a decoder's trained part: what it was made for and measured on. An encoder has none."""
+        return self.trained_file.with_suffix(".yaml")
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -147,10 +162,13 @@ def digest(recipe: Recipe) -> str:
     Where the base may be fetched from is left out: the same bytes make the same pack.
     """
     other = "decoder" if recipe.encoder else "encoder"
-    plain = recipe.model_dump_json(exclude={"heads": True, "trained": True, other: True, "base": {"sources"}})
-    total = hashlib.sha256(plain.encode())
-    if recipe.trained_file.is_file():
-        total.update(recipe.trained_file.read_bytes())
+    left_out: dict[str, Any] = {"heads": True, "trained": True, other: True, "base": {"sources"}}
+    if recipe.decoder and not recipe.decoder.tasks:
+        left_out["decoder"] = {"tasks"}
+    total = hashlib.sha256(recipe.model_dump_json(exclude=left_out).encode())
+    for file in (recipe.trained_file, recipe.adapter_card_file):
+        if file.is_file():
+            total.update(file.read_bytes())
     if recipe.heads_dir.is_dir():
         for file in sorted(recipe.heads_dir.iterdir()):
             total.update(file.name.encode() + b"\0" + file.read_bytes())

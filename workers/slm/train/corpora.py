@@ -77,6 +77,11 @@ def split(data: Path, name: str, part: str) -> Iterator[dict[str, Any]]:
             yield row
 
 
+def is_held_out(text: str) -> bool:
+    """Whether a review of a device is of the fifth, by hash, that no generator's adapter is trained on."""
+    return hashlib.sha256(text.encode()).digest()[0] % 5 == 0
+
+
 def _sampled(data: Path, name: str, most: int) -> list[dict[str, Any]]:
     """At most so many rows, chosen by hash: the same ones every time."""
     found = list(rows(data, name))
