@@ -53,8 +53,12 @@ def test_messages_of_added_partitions_come_once(
         cluster.send_reviews(range(20 + 10 * partition, 30 + 10 * partition), partition=partition)
     if when == "stopped":
         worker = start_worker()
-    worker.consumer._consumer._cluster.request_update()  # it looks by itself every five minutes
-    worker.run_until(lambda: cluster.caught_up(3), "the new partitions")
+
+    def caught_up() -> bool:
+        worker.consumer._consumer._cluster.request_update()  # by itself every five minutes; the broker may not know yet
+        return cluster.caught_up(3)
+
+    worker.run_until(caught_up, "the new partitions")
     rows.assert_are_reviews(range(50))
 
 
