@@ -17,6 +17,7 @@ WORKER = Path(__file__).with_name("mutant_worker.py")
 CRASH_AFTER_INSERT = (("inserted=kill@1", 0.0), ("inserting=kill@2", 0.0))
 CRASH_BEFORE_INSERT = (("classified=kill@1", 0.0), ("declared=kill@2", 0.0))
 SLEEP_BEFORE_INSERT = (("classified=stop@2", 16.0),)
+TRIES = (1, 2, 3)
 SHOWN_BY = {
     "skip_the_declaration": CRASH_AFTER_INSERT,
     "commit_before_the_insert": CRASH_BEFORE_INSERT,
@@ -47,10 +48,19 @@ def run(mutant: str, armed: Sequence[tuple[str, float]], directory: Path) -> Cha
     return report
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_chaos_catches_a_protocol_that_lacks_a_part(mutant: str, tmp_path: Path) -> None:
-    verdict = run(mutant, SHOWN_BY[mutant], tmp_path).verdict
-    assert verdict.lost + verdict.doubled + verdict.aggregate_mismatches > 0
+    """Whether a fault meets the missing part is a matter of moments, and how much is written meanwhile one of the machine:
+    a broken protocol may come through once, and a frozen worker then sleeps longer."""
+    seen = []
+    for longer in TRIES:
+        armed = [(failpoints, hold_s * longer) for failpoints, hold_s in SHOWN_BY[mutant]]
+        verdict = run(mutant, armed, tmp_path / f"frozen-{longer}-times-as-long").verdict
+        if verdict.lost + verdict.doubled + verdict.aggregate_mismatches > 0:
+            return
+        seen.append(verdict)
+    pytest.fail(f"chaos does not notice it: {seen}")
 
 
 @pytest.mark.parametrize("armed", [CRASH_AFTER_INSERT, CRASH_BEFORE_INSERT, SLEEP_BEFORE_INSERT], ids=lambda a: a[0][0])
