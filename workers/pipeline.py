@@ -102,16 +102,13 @@ class BlockProcessor:
     def judge_ahead(self, blocks: Sequence[Block]) -> Sequence[BlockResult]:
         """What blocks hold that may never be declared, and what the models say of it. Nothing is asked, nothing written."""
         results: list[BlockResult] = []
-        judged = 0
         with ThreadPoolExecutor(1, "decoding") as decoding, metrics.STAGE_SECONDS.labels("analyze").time():
             for result in decoding.map(self._decode, blocks):
                 results.append(result)
-                waiting = results[judged:]
-                if sum(len(each.events) for each in waiting) >= JUDGED_AT_ONCE and not self._resent:
-                    self._judge_events(waiting)
-                    judged = len(results)
+                if not self._resent:
+                    self._judge_events(results, at_least=JUDGED_AT_ONCE)
             if not self._resent:
-                self._judge_events(results[judged:])
+                self._judge_events(results)
         return results
 
     def process(self, blocks: Sequence[Block], ahead: Sequence[BlockResult] = ()) -> Sequence[Block]:
@@ -178,9 +175,12 @@ class BlockProcessor:
                 keys = {key_of(event) for _, event in result.events}
                 result.retracted = self._until_done("resends", lambda keys=keys: self._reader.retracted(keys))  # type: ignore[misc]
 
-    def _judge_events(self, results: Sequence[BlockResult]) -> None:
-        """All of them at once: the more texts, the better they fill the model's batches."""
+    def _judge_events(self, results: Sequence[BlockResult], at_least: int = 1) -> None:
+        """All that are not judged yet at once, the more, the better they fill the model's batches; none when they are fewer
+        than `at_least`."""
         unknown = [(r, m.offset, event) for r in results for m, event in r.events if m.offset not in r.analyses]
+        if len(unknown) < at_least:
+            return
         for first in range(0, len(unknown), JUDGED_AT_ONCE):
             if self.stopping.is_set():
                 raise Stopped

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+import workers.pipeline
 from schemas.insights import Analysis
 from tests.by_hand import LIMIT_S, RememberingProducer, Rows, WordJudge, block, empty, processor, review, text_of
 from workers.analyze.disguise import SafeEvent
@@ -33,11 +34,13 @@ class CountingJudge(WordJudge):
     def __init__(self) -> None:
         super().__init__()
         self.asked: list[str] = []
+        self.calls: list[int] = []
         self.more = threading.Condition()
 
     def judge_events(self, events: Sequence[SafeEvent]) -> list[Analysis | None]:
         with self.more:
             self.asked += [event.event_id for event in events]
+            self.calls.append(len(events))
             self.more.notify_all()
         return super().judge_events(events)
 
@@ -64,6 +67,19 @@ def test_what_was_judged_ahead_is_not_judged_again(settings: Settings, rows: Row
     assert worker.process([first], ahead) == [first]
     assert judge.asked == ids(0, 1, 2, 3)
     rows.assert_are_reviews(range(4))
+
+
+def test_a_block_is_judged_before_all_are_decoded_when_it_fills_batches(
+    settings: Settings, rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers.pipeline, "JUDGED_AT_ONCE", 4)
+    judge, worker = counting(settings)
+    blocks = [block(0, 4), block(4, 6), block(6, 9)]
+    ahead = worker.judge_ahead(blocks)
+    assert judge.calls == [4, 4, 1]
+    assert worker.process(blocks, ahead) == blocks
+    assert judge.asked == ids(*range(9))
+    rows.assert_are_reviews(range(9))
 
 
 def test_only_what_was_judged_ahead_of_declared_blocks_is_written(settings: Settings, rows: Rows) -> None:

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,28 @@ def gguf_bytes(entries: Mapping[str, Any], tensors: Mapping[str, tuple[int, tupl
 def plain(tensors: Mapping[str, Array]) -> dict[str, tuple[int, tuple[int, ...], bytes]]:
     """Tensors as float32 for `gguf_bytes`."""
     return {name: (0, tensor.shape, tensor.astype("<f4").tobytes()) for name, tensor in tensors.items()}
+
+
+def small_recipe(directory: Path, sha256: str, decoder: Mapping[str, Any], **further: Any) -> dict[str, Any]:
+    """A pack's recipe for `small.gguf`, of that hash, in the directory."""
+    return {
+        "name": "small-llama",
+        "version": "1",
+        "date": "2026-11-25",
+        "description": "A Llama of a few weights.",
+        "licence": "Apache-2.0",
+        "languages": ["en"],
+        "quantization": "float32",
+        "base": {
+            "name": "small",
+            "licence": "Apache-2.0",
+            "format": "gguf",
+            "sha256": {"weights": sha256},
+            "sources": [{"kind": "directory", "path": str(directory), "members": {"weights": "small.gguf"}}],
+        },
+        "decoder": {"context_tokens": 128, "turn_start": "<|start|>", "turn_end": "<|end|>", **decoder},
+        **further,
+    }
 
 
 def logits(tensors: Mapping[str, Array], ids: list[int]) -> Array:

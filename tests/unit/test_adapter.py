@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.reference.small_llama import ENTRIES, TOKENS, Array, gguf_bytes, logits, plain, small_tensors
+from tests.reference.small_llama import ENTRIES, TOKENS, Array, gguf_bytes, logits, plain, small_recipe, small_tensors
 from workers.slm.adapter import AdapterCard, adapter_of, with_adapter
 from workers.slm.build import build_pack, ensure_built
 from workers.slm.errors import PackError
@@ -56,29 +56,8 @@ def recipe(folder: Path, stored: dict[str, Any] | None = None, **card: Any) -> s
         "limits": ["English"],
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(told | card))
-    made = {
-        "name": "small-llama",
-        "version": "1",
-        "date": "2026-11-25",
-        "description": "A Llama of a few weights.",
-        "licence": "Apache-2.0",
-        "languages": ["en"],
-        "quantization": "float32",
-        "base": {
-            "name": "small",
-            "licence": "Apache-2.0",
-            "format": "gguf",
-            "sha256": {"weights": BASE},
-            "sources": [{"kind": "directory", "path": str(folder), "members": {"weights": "small.gguf"}}],
-        },
-        "decoder": {
-            "context_tokens": 128,
-            "turn_start": "<|start|>",
-            "turn_end": "<|end|>",
-            "tasks": {"headline": {"system": "a b", "text_tokens": 16}},
-        },
-        "trained": str(folder / "small.safetensors"),
-    }
+    tasks = {"tasks": {"headline": {"system": "a b", "text_tokens": 16}}}
+    made = small_recipe(folder, BASE, tasks, trained=str(folder / "small.safetensors"))
     (folder / "recipe.yaml").write_text(yaml.safe_dump(made))
     return str(folder / "recipe.yaml")
 
@@ -138,7 +117,7 @@ def test_another_adapter_makes_another_pack(tmp_path: Path) -> None:
         ({"blk.0.attn_q.a": np.zeros((3, 32), "f2")}, {}, "do not come in pairs"),
         ({}, {}, "do not come in pairs"),
         (adapter(), {"base_sha256": "0" * 64}, r"trained on another base \(000000000000…\) than the recipe's"),
-        (adapter(), {"alpha": 0}, "card .* cannot be read"),
+        (adapter(), {"alpha": 0}, r"small\.yaml cannot be read"),
     ],
 )
 def test_an_adapter_that_does_not_fit_is_refused_in_one_line(
@@ -154,7 +133,7 @@ def test_an_adapter_that_does_not_fit_is_refused_in_one_line(
 def test_an_adapter_without_its_card_is_refused(tmp_path: Path) -> None:
     name = recipe(tmp_path)
     (tmp_path / "small.yaml").unlink()
-    with pytest.raises(PackError, match=r"card .* cannot be read"):
+    with pytest.raises(PackError, match=r"small\.yaml cannot be read"):
         build_pack(name, tmp_path / "packs", tmp_path / "cache")
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.reference.small_llama import ENTRIES, TOKENS, gguf_bytes, logits, plain, small_tensors
+from tests.reference.small_llama import ENTRIES, TOKENS, gguf_bytes, logits, plain, small_recipe, small_tensors
 from workers.slm.build import build_pack
 from workers.slm.errors import PackError
 from workers.slm.generator import Generator
@@ -24,23 +24,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     directory = tmp_path_factory.mktemp("small")
     data = gguf_bytes(ENTRIES, plain(small_tensors()))
     (directory / "small.gguf").write_bytes(data)
-    recipe = {
-        "name": "small-llama",
-        "version": "1",
-        "date": "2026-11-25",
-        "description": "A Llama of a few weights.",
-        "licence": "Apache-2.0",
-        "languages": ["en"],
-        "quantization": "float32",
-        "base": {
-            "name": "small",
-            "licence": "Apache-2.0",
-            "format": "gguf",
-            "sha256": {"weights": hashlib.sha256(data).hexdigest()},
-            "sources": [{"kind": "directory", "path": str(directory), "members": {"weights": "small.gguf"}}],
-        },
-        "decoder": {"context_tokens": 128, "turn_start": "<|start|>", "turn_end": "<|end|>"},
-    }
+    recipe = small_recipe(directory, hashlib.sha256(data).hexdigest(), {})
     file = directory / "small-llama.yaml"
     file.write_text(yaml.safe_dump(recipe))
     return build_pack(str(file), directory / "packs", directory / "cache")

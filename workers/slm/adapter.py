@@ -7,9 +7,9 @@ order of rows. The card beside it says what it was made for, and what it was mea
 from pathlib import Path
 
 import numpy as np
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from workers.slm.cards import card_of, check_base
 from workers.slm.errors import PackError
 from workers.slm.gguf import Gguf
 from workers.slm.recipes import Recipe, Sha256
@@ -31,26 +31,13 @@ class AdapterCard(BaseModel):
     limits: tuple[str, ...] = ()
 
 
-def read_adapter_card(file: Path) -> AdapterCard:
-    """Raises `PackError` when there is none or it cannot be read."""
-    try:
-        return AdapterCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(
-            f"the adapter's card {file} cannot be read ({' '.join(str(error).split())}); {TRAIN}"
-        ) from error
-
-
 def adapter_of(recipe: Recipe) -> AdapterCard | None:
     """The card of the recipe's adapter, which is of the recipe's base; None when it has none. Raises `PackError`."""
     if recipe.decoder is None or not recipe.trained_file.is_file():
         return None
-    card = read_adapter_card(recipe.adapter_card_file)
-    if card.base_sha256 != recipe.base.sha256["weights"]:
-        raise PackError(
-            f"the adapter {recipe.trained_file} was trained on another base ({card.base_sha256[:12]}…) than the recipe's "
-            f"({recipe.base.sha256['weights'][:12]}…); {TRAIN}"
-        )
+    card = card_of(recipe.adapter_card_file, AdapterCard, TRAIN)
+    what = f"the adapter {recipe.trained_file} was trained"
+    check_base(what, card.base_sha256, recipe.base.sha256["weights"], TRAIN)
     return card
 
 

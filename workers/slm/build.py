@@ -11,6 +11,7 @@ from pathlib import Path
 from workers.slm import packs
 from workers.slm.adapter import AdapterCard, adapter_of, with_adapter
 from workers.slm.bert import Bert
+from workers.slm.cards import check_base
 from workers.slm.checkpoint import read_checkpoint
 from workers.slm.ct2_bert import write_encoder
 from workers.slm.ct2_llama import gguf_tokenizer, write_decoder
@@ -190,11 +191,8 @@ def _copy_heads(recipe: Recipe, path: Path) -> HeadsCard | None:
     if not recipe.heads_dir.is_dir():
         return None
     card = read_heads_card(recipe.heads_dir)
-    if card.base_sha256 != recipe.base.sha256["weights"]:
-        raise PackError(
-            f"the heads in {recipe.heads_dir} were trained on another base ({card.base_sha256[:12]}…) than the recipe's "
-            f"({recipe.base.sha256['weights'][:12]}…); train them again: python -m workers.slm.train"
-        )
+    what = f"the heads in {recipe.heads_dir} were trained"
+    check_base(what, card.base_sha256, recipe.base.sha256["weights"], "train them again: python -m workers.slm.train")
     shutil.copyfile(recipe.heads_dir / packs.HEADS_FILE, path / packs.HEADS_FILE)
     return card
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from workers.slm.attention import AspectAttention, AttentionCard
+from workers.slm.cards import card_of
 from workers.slm.errors import PackError
 from workers.slm.safetensors import read_safetensors
 from workers.slm.topics import Topics
@@ -168,13 +168,7 @@ class Heads:
 
 def read_heads_card(directory: Path) -> HeadsCard:
     """The card of the trained heads in `directory`. Raises `PackError`."""
-    file = directory / HEADS_CARD
-    try:
-        return HeadsCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(
-            f"{file} cannot be read ({' '.join(str(error).split())}); train again: python -m workers.slm.train"
-        ) from error
+    return card_of(directory / HEADS_CARD, HeadsCard, "train again: python -m workers.slm.train")
 
 
 def _read_layers(tensors: Mapping[str, NDArray[Any]], name: str, outputs: int) -> tuple[Layer, ...]:

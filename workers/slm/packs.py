@@ -9,9 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from workers.slm.attention import AttentionCard
+from workers.slm.cards import card_of
 from workers.slm.encoder import BATCH_TOKENS, Encoder, EncoderShape
 from workers.slm.errors import PackError
 from workers.slm.generator import DecoderShape, Generator
@@ -150,10 +151,7 @@ def read_card(path: Path) -> PackCard:
 
 def read_card_file(file: Path) -> PackCard:
     """The card in a file. Raises `PackError`."""
-    try:
-        return PackCard.model_validate(yaml.safe_load(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        raise PackError(f"{file} cannot be read ({_one_line(error)}); {_mend(file.parent)}") from error
+    return card_of(file, PackCard, _mend(file.parent))
 
 
 def verify_pack(path: Path) -> PackCard:
@@ -207,10 +205,3 @@ def _mend(path: Path) -> str:
     if path.parent.name.endswith(VERSIONS):
         return f"go back to the version before: voxpop packs rollback {path.parent.name.removesuffix(VERSIONS)}"
     return f"delete {path} and run: voxpop packs build"
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False, include_input=False)[0]
-        return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return " ".join(str(error).split())

@@ -16,6 +16,7 @@ from workers.slm.train.finetune.losses import Losses, of_aspects, of_topics
 from workers.slm.train.finetune.network import HEADS, Network
 from workers.slm.train.finetune.samples import Sample
 from workers.slm.train.finetune.teacher import Taught
+from workers.slm.train.state import read_state, write_state
 
 POOL = 60  # batches whose texts are sorted by length together
 
@@ -191,15 +192,13 @@ class Trainer:
         self.network.load_state_dict(own)
         state = {"network": own, "average": self.average, "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "spent_s": self.spent_s, "best": self.best}
-        torch.save(state, self.folder / "state.pt.partial")
-        (self.folder / "state.pt.partial").replace(self.folder / "state.pt")
+        write_state(self.folder, state)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if there is one."""
-        file = self.folder / "state.pt"
-        if not file.is_file():
+        state = read_state(self.folder)
+        if state is None:
             return False
-        state = torch.load(file, weights_only=True)
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average, self.step, self.spent_s, self.best = (

@@ -11,7 +11,8 @@ import torch
 import yaml
 
 from workers.settings import load_settings
-from workers.slm.adapter import AdapterCard, read_adapter_card
+from workers.slm.adapter import TRAIN, AdapterCard
+from workers.slm.cards import card_of
 from workers.slm.gguf import read_gguf
 from workers.slm.recipes import load_recipe
 from workers.slm.safetensors import write_safetensors
@@ -34,7 +35,7 @@ def main() -> None:
     write_safetensors(recipe.trained_file, trained_matrices(model, gguf))
     made = {"base_sha256": recipe.base.sha256["weights"], "rank": plan.rank, "alpha": plan.alpha}
     file = recipe.adapter_card_file
-    told = read_adapter_card(file).model_dump(mode="json") if file.is_file() else {}
+    told = card_of(file, AdapterCard, TRAIN).model_dump(mode="json") if file.is_file() else {}
     card = AdapterCard.model_validate(told | made).model_dump(mode="json")
     file.write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
     print(f"{recipe.trained_file}: {recipe.trained_file.stat().st_size / 1e6:.2f} MB")

@@ -11,6 +11,7 @@ from peft import PeftModel
 from torch import nn
 
 from workers.slm.train.generator.network import Told, answer_losses, row_of, set_weights, weights_of
+from workers.slm.train.state import read_state, write_state
 
 
 @dataclass(frozen=True)
@@ -126,15 +127,13 @@ class Trainer:
         """All that is needed to go on."""
         state = {"weights": weights_of(self.model), "optimizer": self.optimizer.state_dict()}
         state |= {"step": self.step, "spent_s": self.spent_s, "best": self.best}
-        torch.save(state, self.folder / "state.pt.partial")
-        (self.folder / "state.pt.partial").replace(self.folder / "state.pt")
+        write_state(self.folder, state)
 
     def resume(self) -> bool:
         """Go on from the folder's checkpoint, if there is one."""
-        file = self.folder / "state.pt"
-        if not file.is_file():
+        state = read_state(self.folder)
+        if state is None:
             return False
-        state = torch.load(file, weights_only=True)
         set_weights(self.model, state["weights"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.spent_s, self.best = state["step"], state["spent_s"], state["best"]
