@@ -14,12 +14,16 @@ import torch
 from tokenizers import Tokenizer
 
 from schemas.taxonomy import load_taxonomy
+from workers.settings import load_settings
+from workers.slm.build import ensure_built
 from workers.slm.e5s1 import read_e5s1
 from workers.slm.prune import with_layers, with_pieces
 from workers.slm.train.finetune.frozen import frozen_states
+from workers.slm.train.finetune.go_on import trained_of
 from workers.slm.train.finetune.loop import Plan, Trainer
 from workers.slm.train.finetune.measure import DevSets
 from workers.slm.train.finetune.network import Network
+from workers.slm.train.finetune.opinions import opinions
 from workers.slm.train.finetune.samples import aspect_texts, training_samples
 from workers.slm.train.finetune.teacher import teach, topical
 
@@ -31,9 +35,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.slm.train.finetune", description=main.__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory of the *.jsonl.gz sets")
     parser.add_argument("--base", type=Path, required=True, help="the E5S1 file")
-    parser.add_argument("--pieces", type=Path, required=True, help="the kept pieces' ids, a .npy")
+    parser.add_argument("--pieces", type=Path, help="the kept pieces' ids, a .npy; not needed with --go-on")
     parser.add_argument("--folder", type=Path, required=True, help="where checkpoints go")
     parser.add_argument("--start", type=Path, help="a checkpoint of another training to begin from")
+    parser.add_argument("--go-on", metavar="PACK", help="begin from this pack's trained part, with its second opinions")
+    parser.add_argument("--keep", type=float, default=1.0, help="of the pack's layers, the base's being the rest")
+    parser.add_argument(
+        "--taught", type=float, default=1.0, help="of the texts that the base could read for their topics"
+    )
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--frozen", type=int, default=3)
     parser.add_argument("--epochs", type=float, default=4.0)
@@ -42,6 +51,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
     arguments = parser.parse_args()
+    if not (arguments.go_on or arguments.pieces):
+        parser.error("give --pieces, the kept pieces of the vocabulary, or --go-on PACK, whose pieces are kept")
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(13)
     random.seed(13)
@@ -51,8 +62,12 @@ def main() -> None:
     if arguments.sample < 1:
         samples = samples[:: round(1 / arguments.sample)]
     texts = aspect_texts(taxonomy, samples)
-    samples += topical(samples, texts)
-    bert = with_layers(with_pieces(read_e5s1(arguments.base), np.load(arguments.pieces)), arguments.layers)
+    samples += topical(samples, texts, arguments.taught)
+    whole = read_e5s1(arguments.base)
+    if arguments.go_on:
+        bert, learnt = trained_of(arguments.go_on, whole, arguments.keep)
+    else:
+        bert = with_layers(with_pieces(whole, np.load(arguments.pieces)), arguments.layers)
     tokenizer = Tokenizer.from_str(json.dumps(bert.tokenizer))
     began = time.monotonic()
     sentences = sorted({text for some in texts.values() for text in some})
@@ -64,13 +79,23 @@ def main() -> None:
     states = frozen_states(bert, frozen, tokenizer, [s.text for s in samples], MOST_TOKENS)
     print(f"{len(samples)} texts, {len(states.states)} tokens ready after {time.monotonic() - began:.0f} s", flush=True)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    taught = teach(samples, arguments.base, arguments.folder / "taught.npz", arguments.threads)
+    taught = teach(samples, arguments.base, arguments.folder / "taught.npz", arguments.threads, arguments.taught)
     print(f"{len(taught.vectors)} texts' topics taught after {time.monotonic() - began:.0f} s", flush=True)
     network = Network(bert, frozen)
+    second = None
+    if arguments.go_on:
+        network.load_state_dict(learnt, strict=False)
+        settings = load_settings()
+        pack = ensure_built(arguments.go_on, settings.packs_dir, settings.cache_dir)
+        cache = arguments.folder / "opinions.npz"
+        second = opinions(samples, pack, arguments.base, cache, arguments.threads)
+        print(
+            f"{int((~second[:, 0].isnan()).sum())} second opinions after {time.monotonic() - began:.0f} s", flush=True
+        )
     if arguments.start:
         network.load_state_dict(torch.load(arguments.start, weights_only=True), strict=False)
     plan = Plan(epochs=arguments.epochs, minutes=arguments.minutes, rate=arguments.rate)
-    trainer = Trainer(network, samples, states, descriptions, described, taught, plan, arguments.folder)
+    trainer = Trainer(network, samples, states, descriptions, described, taught, plan, arguments.folder, second)
     print(f"resumed: {trainer.resume()}; {trainer.batches_an_epoch} batches an epoch", flush=True)
     trainer.run(dev.measure)
 

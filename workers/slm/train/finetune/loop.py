@@ -43,7 +43,8 @@ Measure = Callable[[Network], tuple[float, Mapping[str, float]]]
 
 class Trainer:
     """Trains `network` on `samples`, whose frozen states are `texts`; `described[name]` are rows of `descriptions`, and
-    `taught` is what the base says that some of the texts are about."""
+    `taught` is what the base says that some of the texts are about, `opinions` what is said of their sentiment beside their
+    labels."""
 
     def __init__(
         self,
@@ -55,11 +56,12 @@ class Trainer:
         taught: Taught,
         plan: Plan,
         folder: Path,
+        opinions: Tensor | None = None,
     ) -> None:
         self.network, self.samples, self.texts, self.plan, self.folder = network, samples, texts, plan, folder
         self._taught = taught
         self._descriptions, self._described = descriptions, described
-        self._loss = Losses(samples)
+        self._loss = Losses(samples, opinions)
         self.average = {name: p.detach().clone() for name, p in network.named_parameters()}
         heads = [p for name, p in network.named_parameters() if not name.startswith("layers")]
         groups = [{"params": heads, "lr": plan.head_rate, "peak": plan.head_rate}]

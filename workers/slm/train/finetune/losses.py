@@ -15,13 +15,16 @@ SHARE = {"sentiment": 1.0, "emotion": 1.0, "toxicity": 0.8, "irony": 0.5, "inten
 PRESENCE, POLARITY, TOPIC = 0.6, 1.0, 1.5
 RARE = {"intents": torch.tensor([1.0, 1.0, 1.5, 3.0]), "urgency": torch.tensor([4.0])}
 SMOOTHING = 0.03
+LABEL = 0.3  # what a label weighs beside a second opinion
 ABSENT = -1
 
 
 class Losses:
-    """Holds the labels of all samples as tensors."""
+    """Holds the labels of all samples as tensors. `opinions` (n, 3) are second opinions on their sentiment, nan where there
+    is none."""
 
-    def __init__(self, samples: Sequence[Sample]) -> None:
+    def __init__(self, samples: Sequence[Sample], opinions: Tensor | None = None) -> None:
+        self._opinions = opinions
         self._targets = {name: _targets(samples, name, outputs) for name, outputs in HEADS.items()}
         self._weights = torch.tensor([s.weight for s in samples])
 
@@ -36,6 +39,10 @@ class Losses:
             said, gold = values[known].float(), targets[known]
             if name in ("sentiment", "emotion"):
                 each = functional.cross_entropy(said, gold[:, 0], reduction="none", label_smoothing=SMOOTHING)
+                if name == "sentiment" and self._opinions is not None:
+                    told = self._opinions[batch][known]
+                    second = functional.cross_entropy(said, told.nan_to_num(), reduction="none")
+                    each = torch.where(told[:, 0].isnan(), each, LABEL * each + (1 - LABEL) * second)
             else:
                 each = functional.binary_cross_entropy_with_logits(
                     said, gold.float(), reduction="none", pos_weight=RARE.get(name)

@@ -48,13 +48,15 @@ class Taught:
         return places, self.vectors[rows[places]]
 
 
-def topical(samples: Sequence[Sample], descriptions: Mapping[str, Sequence[str]]) -> list[Sample]:
-    """Short texts without labels: clauses and words of the training texts, and all that aspects are described by."""
+def topical(samples: Sequence[Sample], descriptions: Mapping[str, Sequence[str]], taught: float = 1.0) -> list[Sample]:
+    """Short texts without labels: clauses and words of the training texts, and all that aspects are described by. `taught`
+    is the share of what the base could read that it is given."""
     dice = random.Random(31)  # noqa: S311 - chooses training texts, guards nothing
     some = dice.sample(list(samples), min(len(samples), 3 * CLAUSES))
     clauses = sorted(set(_clauses(some)))
     words = sorted({word for sample in some for word in _WORD.findall(sample.text)})
-    chosen = dice.sample(clauses, min(len(clauses), CLAUSES)) + dice.sample(words, min(len(words), WORDS))
+    chosen = dice.sample(clauses, min(len(clauses), int(CLAUSES * taught)))
+    chosen += dice.sample(words, min(len(words), int(WORDS * taught)))
     chosen += sorted({text for texts in descriptions.values() for text in texts})
     return [Sample(text, TOPICAL) for text in chosen]
 
@@ -67,15 +69,15 @@ def _clauses(samples: Sequence[Sample]) -> Iterator[str]:
                 yield text
 
 
-def teach(samples: Sequence[Sample], base: Path, cache: Path, threads: int) -> Taught:
+def teach(samples: Sequence[Sample], base: Path, cache: Path, threads: int, taught: float = 1.0) -> Taught:
     """Has the base read all short texts and a share of the others. `cache` keeps what it said."""
-    wanted = [i for i, s in enumerate(samples) if s.domain == TOPICAL or _hash(s.text) < SHARE]
+    wanted = [i for i, s in enumerate(samples) if s.domain == TOPICAL or _hash(s.text) < SHARE * taught]
     texts = sorted({samples[i].text for i in wanted})
     key = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     if cache.is_file() and str((kept := np.load(cache))["key"]) == key:
         vectors = kept["vectors"].astype(np.float32)
     else:
-        vectors = _read(texts, base, threads)
+        vectors = base_embeddings(texts, base, threads)
         np.savez(cache, key=key, vectors=vectors.astype(np.float16))
     at = {text: row for row, text in enumerate(texts)}
     row = np.full(len(samples), -1, np.int64)
@@ -83,7 +85,8 @@ def teach(samples: Sequence[Sample], base: Path, cache: Path, threads: int) -> T
     return Taught(row, torch.from_numpy(normalised(vectors - vectors.mean(axis=0))))
 
 
-def _read(texts: Sequence[str], base: Path, threads: int) -> NDArray[np.float32]:
+def base_embeddings(texts: Sequence[str], base: Path, threads: int) -> NDArray[np.float32]:
+    """The base's own L2-normalised embeddings (n, d), all its layers, in int8."""
     bert = read_e5s1(base)
     with tempfile.TemporaryDirectory(prefix="teacher-") as scratch:
         directory = Path(scratch)
