@@ -3,7 +3,10 @@
 PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version) 2>/dev/null)) python3)
 BIN := .venv/bin
 SETUP := pyproject.toml constraints.txt
-TESTS ?= tests/unit tests/integration tests/fuzz tests/benchmarks
+TESTS ?= tests/unit tests/integration tests/fuzz
+BENCHMARK_TESTS ?= tests/benchmarks
+TEST_PROCESSES ?= 2
+SIDE_BY_SIDE := --numprocesses $(TEST_PROCESSES) --dist loadfile
 KAFKA_TESTS ?= tests/kafka tests/integration/test_stream.py
 KAFKA_JARS := .voxpop/kafka/libs
 KAFKA_PORT ?= 9092
@@ -21,8 +24,10 @@ install: .venv/installed
 packs: .venv/installed
 	@$(BIN)/voxpop packs build --if-missing
 
+# Whole files side by side, each process with stacks of its own; what measures speed comes alone, afterwards.
 test: .venv/installed-for-tests packs lint
-	$(BIN)/pytest $(TESTS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(TESTS)
+	$(BIN)/pytest $(BENCHMARK_TESTS)
 
 # The same promises on Apache Kafka itself. Needs Java 17 or newer, and Maven once.
 test-kafka: .venv/installed-for-tests packs kafka-jars

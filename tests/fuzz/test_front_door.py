@@ -41,7 +41,8 @@ from workers.stream.header_names import accept_any_header_name
 from workers.stream.produce import AcknowledgedProducer, Outgoing
 from workers.worker import build_judge
 
-SEED = int(os.environ.get("VOXPOP_FUZZ_SEED") or random.SystemRandom().randrange(10**6))
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")  # the same in all processes of a run: so must the tests' names be
+SEED = int(os.environ.get("VOXPOP_FUZZ_SEED") or random.Random(RUN).randrange(10**6))
 MESSAGES = int(os.environ.get("VOXPOP_FUZZ_MESSAGES") or 1_000)
 BLOCK_MESSAGES = 128
 MESSAGE_CPU_S = 3.0  # the longest text takes a tenth of it; what is quadratic takes minutes
