@@ -97,6 +97,7 @@ def main() -> None:
     plan = Plan(epochs=arguments.epochs, minutes=arguments.minutes, rate=arguments.rate)
     trainer = Trainer(network, samples, states, descriptions, described, taught, plan, arguments.folder, second)
     print(f"resumed: {trainer.resume()}; {trainer.batches_an_epoch} batches an epoch", flush=True)
+    torch.set_num_threads(arguments.threads)  # what read texts meanwhile has left one
     trainer.run(dev.measure)
 
 
