@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="where checkpoints go")
     parser.add_argument("--start", type=Path, help="a checkpoint of another training to begin from")
     parser.add_argument("--go-on", metavar="PACK", help="begin from this pack's trained part, with its second opinions")
-    parser.add_argument("--keep", type=float, default=1.0, help="of the pack's layers, the base's being the rest")
+    parser.add_argument("--keep", type=float, default=1.0, help="of --go-on's layers, the base's being the rest")
     parser.add_argument(
         "--taught", type=float, default=1.0, help="of the texts that the base could read for their topics"
     )

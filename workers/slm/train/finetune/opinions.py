@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold
+from sklearn.model_selection import GroupKFold
 from torch import Tensor
 
 from workers.slm.packs import Pack
@@ -35,7 +35,7 @@ def opinions(samples: Sequence[Sample], pack: Pack, base: Path, cache: Path, thr
     texts = [samples[i].text for i in wanted]
     gold = np.array([samples[i].labels["sentiment"] for i in wanted])
     own, theirs = _read(texts, pack, base, cache, threads)
-    said = _logs(own / TEMPERATURE) + BASE_WEIGHT * _logs(_out_of_fold(theirs, gold))
+    said = _logs(own / TEMPERATURE) + BASE_WEIGHT * _logs(_out_of_fold(theirs, gold, texts))
     found = torch.full((len(samples), 3), float("nan"))
     found[wanted] = torch.from_numpy(np.exp(_logs(said))).float()
     return found
@@ -61,11 +61,11 @@ def _read(texts: Sequence[str], pack: Pack, base: Path, cache: Path, threads: in
     return own, theirs
 
 
-def _out_of_fold(vectors: Array, gold: NDArray[np.int64]) -> Array:
-    """Logits (n, 3) of each text by a regression that was fitted without it."""
+def _out_of_fold(vectors: Array, gold: NDArray[np.int64], texts: Sequence[str]) -> Array:
+    """Logits (n, 3) of each text by a regression that was fitted without it, also where it stands in two sets."""
     scaled = (vectors - vectors.mean(axis=0)) / vectors.std(axis=0)
     found = np.zeros((len(gold), 3), np.float32)
-    for others, fold in KFold(FOLDS, shuffle=True, random_state=3).split(scaled):
+    for others, fold in GroupKFold(FOLDS, shuffle=True, random_state=3).split(scaled, groups=texts):
         head = LogisticRegression(C=STRENGTH, max_iter=500).fit(scaled[others], gold[others])
         found[fold] = head.decision_function(scaled[fold])
     return found
