@@ -1,6 +1,7 @@
 """A training goes on from what the repository carries; a second opinion on a tweet has not seen its label."""
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from workers.settings import load_settings  # noqa: E402
 from workers.slm.bert import Bert  # noqa: E402
 from workers.slm.build import read_encoder  # noqa: E402
 from workers.slm.e5s1 import read_e5s1  # noqa: E402
+from workers.slm.packs import Pack  # noqa: E402
 from workers.slm.recipes import load_recipe  # noqa: E402
 from workers.slm.safetensors import read_safetensors  # noqa: E402
 from workers.slm.sources import fetch_base  # noqa: E402
+from workers.slm.train.finetune import opinions as module  # noqa: E402
 from workers.slm.train.finetune.export import head_tensors  # noqa: E402
 from workers.slm.train.finetune.go_on import trained_of  # noqa: E402
 from workers.slm.train.finetune.losses import LABEL, Losses  # noqa: E402
@@ -79,3 +82,20 @@ def test_a_label_weighs_its_share_beside_a_second_opinion_and_all_where_there_is
     both = float(Losses(samples, second).of_heads([0, 1], logits))
     opinion = -float((torch.log_softmax(logits["sentiment"][0], 0) * second[0]).sum())
     assert both == pytest.approx((LABEL * alone[0] + (1 - LABEL) * opinion + alone[1]) / 2, rel=1e-5)
+
+
+def test_tweets_alone_get_a_second_opinion_of_both_readers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    dice = np.random.default_rng(1)
+    samples = [
+        Sample(f"t {i}", ("xlmt_spanish", "airline", "long_xlmt_spanish")[i % 3], {"sentiment": i % 3})
+        for i in range(90)
+    ]
+    own = (4 * np.eye(3)[dice.integers(0, 3, 30)]).astype(np.float32)
+    monkeypatch.setattr(
+        module, "_read", lambda texts, *_: (own, dice.standard_normal((len(texts), 5)).astype(np.float32))
+    )
+    monkeypatch.setattr(module, "_out_of_fold", lambda *_: np.tile(np.float32([0.0, 0.0, 2.0]), (30, 1)))
+    found = module.opinions(samples, cast(Pack, None), tmp_path, tmp_path, 1).numpy()
+    assert np.isnan(found).any(axis=1).tolist() == [i % 3 != 0 for i in range(90)]
+    expected = np.exp(own / module.TEMPERATURE + module.BASE_WEIGHT * np.float32([0.0, 0.0, 2.0]))
+    np.testing.assert_allclose(found[::3], expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workers.slm.packs import Pack
 from workers.slm.train.finetune.samples import Sample
-from workers.slm.train.finetune.teacher import base_embeddings
+from workers.slm.train.finetune.teacher import base_embeddings, hash_share
 
 SHARE = 0.3  # of TweetEval's tweets: they are English all, and five times as many as the other languages'
 FOLDS, STRENGTH = 5, 0.03  # the strength is the inverse of the L2 penalty
@@ -35,16 +35,16 @@ def opinions(samples: Sequence[Sample], pack: Pack, base: Path, cache: Path, thr
     texts = [samples[i].text for i in wanted]
     gold = np.array([samples[i].labels["sentiment"] for i in wanted])
     own, theirs = _read(texts, pack, base, cache, threads)
-    said = _logs(own / TEMPERATURE) + BASE_WEIGHT * _logs(_out_of_fold(theirs, gold, texts))
+    known, unseen = (torch.from_numpy(logits).log_softmax(dim=1) for logits in (own, _out_of_fold(theirs, gold, texts)))
     found = torch.full((len(samples), 3), float("nan"))
-    found[wanted] = torch.from_numpy(np.exp(_logs(said))).float()
+    found[wanted] = (known / TEMPERATURE + BASE_WEIGHT * unseen).softmax(dim=1)
     return found
 
 
 def _is_asked(sample: Sample) -> bool:
     """A tweet with one text to a label."""
     if sample.domain == "tweets":
-        return int.from_bytes(hashlib.sha256(sample.text.encode("utf-8", "surrogatepass")).digest()[:4]) < SHARE * 2**32
+        return hash_share(sample.text) < SHARE
     return sample.domain.startswith("xlmt")
 
 
@@ -69,10 +69,3 @@ def _out_of_fold(vectors: Array, gold: NDArray[np.int64], texts: Sequence[str]) 
         head = LogisticRegression(C=STRENGTH, max_iter=500).fit(scaled[others], gold[others])
         found[fold] = head.decision_function(scaled[fold])
     return found
-
-
-def _logs(logits: Array) -> Array:
-    """Log probabilities."""
-    above: Array = logits - logits.max(axis=1, keepdims=True)
-    logs: Array = above - np.log(np.exp(above).sum(axis=1, keepdims=True))
-    return logs

@@ -71,7 +71,7 @@ def _clauses(samples: Sequence[Sample]) -> Iterator[str]:
 
 def teach(samples: Sequence[Sample], base: Path, cache: Path, threads: int, taught: float = 1.0) -> Taught:
     """Has the base read all short texts and a share of the others. `cache` keeps what it said."""
-    wanted = [i for i, s in enumerate(samples) if s.domain == TOPICAL or _hash(s.text) < SHARE * taught]
+    wanted = [i for i, s in enumerate(samples) if s.domain == TOPICAL or hash_share(s.text) < SHARE * taught]
     texts = sorted({samples[i].text for i in wanted})
     key = hashlib.sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()
     if cache.is_file() and str((kept := np.load(cache))["key"]) == key:
@@ -101,5 +101,6 @@ def base_embeddings(texts: Sequence[str], base: Path, threads: int) -> NDArray[n
     return np.concatenate(found)
 
 
-def _hash(text: str) -> float:
+def hash_share(text: str) -> float:
+    """From 0 to 1, the same for a text every time."""
     return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4]) / 2**32
