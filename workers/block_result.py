@@ -42,6 +42,7 @@ class _Fresh(NamedTuple):
 
     result: BlockResult
     message: Message
+    key: EventKey
     event: SafeEvent
     others: list[StoredVersion]
 
@@ -59,11 +60,11 @@ def sort_out(results: Sequence[BlockResult], stored: Mapping[EventKey, Sequence[
                 result.resends += 1
                 continue
             seen.add((key, content))
-            fresh.append(_Fresh(result, message, event, others))
+            fresh.append(_Fresh(result, message, key, event, others))
         result.events = []
-    newest = {key_of(each.event): each for each in fresh}
+    newest = {each.key: each for each in fresh}
     for each in fresh:
-        if newest[key_of(each.event)] is each:
+        if newest[each.key] is each:
             each.result.events.append((each.message, each.event))
             each.result.replaced += each.others
         else:
@@ -96,7 +97,7 @@ def key_of(event: SafeEvent) -> EventKey:
 def insight_of(block: Block, message: Message, event: SafeEvent, analysis: Analysis, now: datetime) -> Insight:
     """The row of an event: its position, its own fields, what the models say, and when that was (`now`)."""
     return Insight(
-        **dict(analysis),
+        **analysis.__dict__,
         topic=block.topic,
         topic_id=block.topic_id,
         partition=block.partition,
@@ -132,7 +133,7 @@ def _versions_before(result: BlockResult, offset: int, stored: Sequence[StoredVe
     """The stored versions of a message's event that came before it. A repeated block's own earlier rows did not; and when
     a newer version (of another partition) has replaced the message's own row already, none did that still counts."""
     block = result.block
-    if _position(block, offset) in result.retracted:
+    if result.retracted and _position(block, offset) in result.retracted:
         return []
     return [v for v in stored if not (block.repeated and block.covers(*place_of(v.position)))]
 

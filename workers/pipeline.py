@@ -17,11 +17,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-import orjson
 import structlog
 
 from schemas.events import InvalidMessage, Reason, decode_json, unknown_fields, validate_event
@@ -57,6 +56,7 @@ from workers.turned_away import TurnedAway
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
+BUSY_POLL_S = 0.2  # between two polls while there is no room for what they bring
 POLL_S = 0.05  # half of the client's computing went with polls every 20 ms that brought nothing
 # Texts: more fill the model's batches no better, and a worker that is told to stop waits for them.
 JUDGED_AT_ONCE = 1_024
@@ -128,28 +128,22 @@ class BlockProcessor:
         failpoint("classified")
         for result in results:
             self._bad_share.note(result.block, [letter.position.offset for letter in result.letters])
-        with metrics.STAGE_SECONDS.labels("insert").time():
-            self._claim_updates(results)
-            for result in results:
-                self._until_done("erased", lambda result=result: self._turn_away(result))  # type: ignore[misc]
-            kept = [result for result in results if self._write(result)]
-            self._remove_replaced(kept)
-        failpoint("inserted")
-        with metrics.STAGE_SECONDS.labels("produce").time():
-            self._produce(kept)
+        with ThreadPoolExecutor(1, "producing") as producing:
+            kept = self._write_and_produce(results, producing)
         for result in kept:
             self._count(result)
         return [result.block for result in kept]
 
     def _decode(self, block: Block) -> BlockResult:
-        result = BlockResult(block, token=block.token)
+        result, unknown = BlockResult(block, token=block.token), 0
         for message in block.messages:
             try:
                 document = decode_json(message.value, max_bytes=self._settings.kafka.max_message_bytes)
                 result.events.append((message, self._judge.disguise(validate_event(document))))
-                metrics.UNKNOWN_FIELDS.labels(block.topic).inc(unknown_fields(document))
+                unknown += unknown_fields(document)
             except InvalidMessage as invalid:
                 result.letters.append(dead_letter(block, message, invalid.reason, invalid.sentence))
+        metrics.UNKNOWN_FIELDS.labels(block.topic).inc(unknown)
         return result
 
     def _sort_out_known(self, results: Sequence[BlockResult]) -> None:
@@ -232,6 +226,28 @@ class BlockProcessor:
         begun = {EventKey(v.source, v.event_id) for v in result.replaced if updates or v.position in off}
         stored = self._reader.stored_offsets("insights", first, block.end)
         return stored | {message.offset for message, event in result.events if key_of(event) in begun}
+
+    def _write_and_produce(self, results: Sequence[BlockResult], producing: Executor) -> list[BlockResult]:
+        """The blocks that are in ClickHouse, wholly, and in the topics. While one is inserted, the last is produced; one
+        with updates when the rows that they replace are gone."""
+        told: list[Future[None]] = []
+        with metrics.STAGE_SECONDS.labels("insert").time():
+            self._claim_updates(results)
+            for result in results:
+                self._until_done("erased", lambda result=result: self._turn_away(result))  # type: ignore[misc]
+            kept = []
+            for result in results:
+                if self._write(result):
+                    kept.append(result)
+                    if not result.replaced:
+                        told.append(producing.submit(self._produce, result))
+            self._remove_replaced(kept)
+        failpoint("inserted")
+        with metrics.STAGE_SECONDS.labels("produce").time():
+            told += [producing.submit(self._produce, result) for result in kept if result.replaced]
+            for each in told:
+                each.result()
+        return kept
 
     def _write(self, result: BlockResult) -> bool:
         """Whether the block is in ClickHouse, wholly; not when its partition was lost.
@@ -329,20 +345,18 @@ class BlockProcessor:
 
         self._until_done("insert", attempt)
 
-    def _produce(self, results: Sequence[BlockResult]) -> None:
+    def _produce(self, result: BlockResult) -> None:
         kafka = self._settings.kafka
         outgoing = [
             Outgoing(
                 kafka.insights_topic,
                 insight.product.encode(),
-                orjson.dumps(insight.model_dump(mode="json")),
+                insight.model_dump_json().encode(),
                 ((POSITION_HEADER, f"{insight.topic}:{insight.partition}:{insight.offset}".encode()),),
             )
-            for result in results
             for insight in result.insights
         ] + [
             Outgoing(kafka.dead_letters_topic, letter.key, letter.value, to_headers(letter))
-            for result in results
             for letter in result.letters
         ]
         self._until_done("produce", lambda: self._producer.send_all(outgoing))
@@ -437,7 +451,7 @@ class Worker:
 
     def _tick(self, blocks: ThreadPoolExecutor, judging: ThreadPoolExecutor) -> None:
         self.last_tick = time.monotonic()
-        self._consumer.poll(POLL_S)
+        self._consumer.poll(0.0 if self._wait_for_work() else POLL_S)
         metrics.PARTITIONS.set(self._consumer.assigned)
         failpoint("polled")
         self._look_ahead(judging)
@@ -454,6 +468,15 @@ class Worker:
             failpoint("declared")
             self._in_hand = blocks.submit(self._processor.process, self._declared, ahead)
             self._look_ahead(judging)
+
+    def _wait_for_work(self) -> bool:
+        """Whether there was something to wait for: a batch in hand with the next judged ahead, or one being judged with none
+        in hand. What arrives meanwhile can be taken afterwards, so polling for it would only take computing."""
+        first: Future[Any] | None = self._in_hand or self._ahead
+        if first is None or self._ahead is None:
+            return False
+        wait([first], timeout=BUSY_POLL_S)
+        return True
 
     def _look_ahead(self, judging: ThreadPoolExecutor) -> None:
         """Has the blocks that come next judged, before they are declared: only when nothing else is ahead."""

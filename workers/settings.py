@@ -123,7 +123,12 @@ class ClickHouseSettings(_Section):
 
 
 class WorkerSettings(_Section):
-    block_records: int = Field(default=1_024, ge=1, le=10_000, description="At most so many messages a block.")
+    block_records: int = Field(
+        default=4_096,
+        ge=1,
+        le=10_000,
+        description="At most so many messages a block; fewer, down to 1,024, where a batch would take over ten seconds.",
+    )
     block_bytes: int = Field(
         default=1_000_000, ge=1_024, description="A block is cut when its messages reach this size."
     )

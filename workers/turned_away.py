@@ -20,7 +20,7 @@ class TurnedAway:
 
     def of_block(self, result: BlockResult) -> set[int]:
         """The offsets of such messages among those of a sorted block that would be stored."""
-        told = list(self._told(result))
+        told = list(self._told(result)) if self._receipts.any() else ()
         known = self._receipts.known({receipt for _, receipts in told for receipt in receipts})
         return {offset for offset, receipts in told if known & receipts} | self._over(result)
 

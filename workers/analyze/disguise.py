@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 
@@ -14,7 +14,8 @@ from workers.analyze.redact import Redacted, Redactor, author_pseudonym, redact_
 class SafeEvent:
     """An event without personal data: what may be stored, produced, logged, or shown to a model.
 
-    `author` is a salted pseudonym; `redactions` counts what was taken out, by kind, over all fields.
+    `author` is a salted pseudonym; `redactions` counts what was taken out, by kind, over all fields. `content_hash` is
+    16 hex digits over everything but the key: a resend has the same ones, an update others.
     """
 
     event_id: str
@@ -30,10 +31,13 @@ class SafeEvent:
     metadata: dict[str, str]
     event_time: datetime
     redactions: dict[str, int]
+    content_hash: str = field(init=False, default="")
 
-    @property
-    def content_hash(self) -> str:
-        """16 hex digits over everything but the key: a resend has the same ones, an update others."""
+    def __post_init__(self) -> None:
+        """The content's hash is needed again and again."""
+        object.__setattr__(self, "content_hash", self._content_hash())
+
+    def _content_hash(self) -> str:
         content = (self.kind, self.product, self.text, self.title, self.rating, self.author, self.language, self.url)
         told = repr((*content, sorted(self.metadata.items()), self.event_time.timestamp()))
         return hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -10,6 +10,7 @@ from workers.errors import UsageError
 from workers.plan.cost import MACHINE_USD_AN_HOUR
 from workers.plan.queueing import WorkerModel, fitted
 from workers.settings import Settings
+from workers.stream.pace import block_limit
 
 MOST_LOAD = 0.8  # of a worker and of a ClickHouse node: the rest is for peaks, restarts and merges
 STORE_LOAD = 0.5  # queries, merges and replication take the other half of a node
@@ -72,11 +73,12 @@ def figures_of(document: Mapping[str, Any], source: str) -> dict[str, float]:
 
 def worker_model(figures: Mapping[str, float], settings: Settings) -> WorkerModel:
     """One worker as it was measured: its capacity, and its overhead from the median latency at half of that."""
+    capacity, partitions = figures["latency_capacity_a_second"], settings.kafka.partitions
     model = WorkerModel(
-        capacity=figures["latency_capacity_a_second"],
+        capacity=capacity,
         overhead_s=0.0,
-        partitions=settings.kafka.partitions,
-        block_records=settings.worker.block_records,
+        partitions=partitions,
+        block_records=block_limit(settings.worker, capacity, partitions),
         linger_s=settings.worker.linger_ms / 1000,
     )
     return fitted(model, 0.5, figures["latency_p50_s_at_50"])

@@ -28,10 +28,12 @@ class Receipts:
         """Of an author, by pseudonym."""
         return self._receipt("author", author)
 
+    def any(self) -> bool:
+        """Whether there is one at all."""
+        return self._reader.count("erasures") > 0
+
     def known(self, receipts: Collection[str]) -> set[str]:
         """Those that are there: what they stand for was erased, or is about to be."""
-        if not receipts or not self._reader.count("erasures"):
-            return set()
         sql = "SELECT DISTINCT receipt FROM erasures WHERE receipt IN {receipts:Array(String)}"
         found = (self._reader.rows(sql, {"receipts": some}) for some in batched(sorted(receipts), 300))
         return {str(receipt) for rows in found for (receipt,) in rows}

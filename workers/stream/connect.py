@@ -9,9 +9,11 @@ from kafka.errors import KafkaError, KafkaTimeoutError
 from workers.errors import VoxpopError
 from workers.settings import OAUTHBEARER, KafkaSettings
 from workers.stream.oauth import ClientCredentials, NoToken
+from workers.stream.partitioner import KeyPartitioner
 from workers.stream.tls import refused_by_tls, tls_context
 
 PROBE_S = 3.0
+BATCH_BYTES = 262_144  # of a partition's messages in one request, before compression: a block's in a few
 ENVELOPE_BYTES = 262_144  # a dead letter is the original message plus its headers: allow it so much more
 
 
@@ -99,6 +101,8 @@ def connect_producer(settings: KafkaSettings, *, timeout_s: float = 10.0) -> Kaf
             acks="all",
             compression_type="lz4",
             linger_ms=5,
+            batch_size=BATCH_BYTES,
+            partitioner=KeyPartitioner(),
             max_request_size=settings.max_message_bytes + ENVELOPE_BYTES,
         )
     except KafkaError as error:

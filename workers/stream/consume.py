@@ -24,6 +24,7 @@ from workers.stream.blocks import Block, Message, intent_partitions, now_s, sett
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
 from workers.stream.header_names import accept_any_header_name
 from workers.stream.owned_partition import OwnedPartition, RebalanceLog
+from workers.stream.pace import Pace, block_limit
 from workers.stream.topics import present_topics
 
 log = structlog.get_logger(__name__)
@@ -53,6 +54,7 @@ class BlockConsumer:
         self._unloaded: set[TopicPartition] = set()
         self._made_anew: set[TopicPartition] = set()
         self._epoch = 0
+        self._pace = Pace()
         self._rebalances = RebalanceLog()
         accept_any_header_name()
         try:
@@ -77,6 +79,11 @@ class BlockConsumer:
     def assigned(self) -> int:
         """How many partitions this worker owns and has loaded."""
         return len(self._partitions)
+
+    @property
+    def _most(self) -> int:
+        """Messages of a block, for now."""
+        return block_limit(self._worker, self._pace.a_second, len(self._partitions))
 
     def poll(self, timeout_s: float) -> None:
         """Takes what has arrived into the buffers, waiting `timeout_s` seconds for something, `JOIN_S` for the group."""
@@ -134,6 +141,8 @@ class BlockConsumer:
                 self._forget(block.topic_partition)
             return []
         failpoint("committed")
+        if done:
+            self._pace.finished(sum(len(block.messages) for block in done))
         for block in done:
             self._advance(block)
         for block in declared:
@@ -195,9 +204,9 @@ class BlockConsumer:
         if not self._is_due(state):
             return None
         taken: list[Message] = []
-        size = 0
+        size, most = 0, self._most
         for message in state.buffer:
-            if len(taken) == self._worker.block_records or (taken and size + message.size > self._worker.block_bytes):
+            if len(taken) == most or (taken and size + message.size > self._worker.block_bytes):
                 break
             taken.append(message)
             size += message.size
@@ -270,7 +279,7 @@ class BlockConsumer:
         return Block(topic, state.topic_id, number, first, end, tuple(taken), state.epoch, repeated)
 
     def _is_due(self, state: OwnedPartition) -> bool:
-        full = len(state.buffer) >= self._worker.block_records or state.buffered_bytes >= self._worker.block_bytes
+        full = len(state.buffer) >= self._most or state.buffered_bytes >= self._worker.block_bytes
         return full or time.monotonic() - state.waiting_since >= self._worker.linger_ms / 1000
 
     def _follow_rebalances(self) -> None:
@@ -347,7 +356,7 @@ class BlockConsumer:
         paused = self._consumer.paused()
         for partition, state in self._partitions.items():
             full = (
-                len(state.buffer) >= BUFFERED_BLOCKS * self._worker.block_records
+                len(state.buffer) >= BUFFERED_BLOCKS * self._most
                 or state.buffered_bytes >= BUFFERED_BLOCKS * self._worker.block_bytes
             ) and not self._owes_more(state)
             if full and partition not in paused:

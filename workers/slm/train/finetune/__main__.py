@@ -48,14 +48,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=4.0)
     parser.add_argument("--minutes", type=float, default=0.0, help="of wall time, instead of epochs")
     parser.add_argument("--rate", type=float, default=1.5e-4)
+    parser.add_argument(
+        "--token-dropout", type=float, default=0.05, help="share of a training text's tokens that are hidden"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=13, help="of the order of texts: trainings of other seeds can be averaged"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--sample", type=float, default=1.0, help="share of the training texts: for trials")
     arguments = parser.parse_args()
     if not (arguments.go_on or arguments.pieces):
         parser.error("give --pieces, the kept pieces of the vocabulary, or --go-on PACK, whose pieces are kept")
     torch.set_num_threads(arguments.threads)
-    torch.manual_seed(13)
-    random.seed(13)
+    torch.manual_seed(arguments.seed)
+    random.seed(arguments.seed)
     languages = ("en", "es", "pt", "fr", "it", "de")
     taxonomy = load_taxonomy()
     samples = training_samples(arguments.data, taxonomy, languages)
@@ -94,7 +100,13 @@ def main() -> None:
         )
     if arguments.start:
         network.load_state_dict(torch.load(arguments.start, weights_only=True), strict=False)
-    plan = Plan(epochs=arguments.epochs, minutes=arguments.minutes, rate=arguments.rate)
+    plan = Plan(
+        epochs=arguments.epochs,
+        minutes=arguments.minutes,
+        rate=arguments.rate,
+        token_dropout=arguments.token_dropout,
+        seed=arguments.seed,
+    )
     trainer = Trainer(network, samples, states, descriptions, described, taught, plan, arguments.folder, second)
     print(f"resumed: {trainer.resume()}; {trainer.batches_an_epoch} batches an epoch", flush=True)
     torch.set_num_threads(arguments.threads)  # what read texts meanwhile has left one
