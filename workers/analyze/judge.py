@@ -142,8 +142,11 @@ class Judge:
         self._encoder.close()
 
     def _judge(self, requests: Sequence[Request]) -> list[Analysis]:
-        clauses = [split_clauses(request.text) for request in requests]
-        sentences = [self._sentences_wanted(request) for request in requests]
+        split = [split_sentences(request.text) for request in requests]
+        clauses = [split_clauses(request.text, some) for request, some in zip(requests, split, strict=True)]
+        sentences = [
+            some if self._wants_headline(request) else () for request, some in zip(requests, split, strict=True)
+        ]
         for names in {request.aspects for request in requests if request.aspects}:
             self._aspects.learn(names)
 
@@ -234,10 +237,9 @@ class Judge:
         }
         return tuple(name for name, raised in flags.items() if raised)
 
-    def _sentences_wanted(self, request: Request) -> Sequence[Span]:
-        """The sentences to embed: those of a text that is to get a headline of its own."""
-        long = len(request.text) >= self._headline_min_chars
-        return split_sentences(request.text) if long and not _is_headline(request.title) else ()
+    def _wants_headline(self, request: Request) -> bool:
+        """Whether its sentences are embedded: those of a text that is to get a headline of its own."""
+        return len(request.text) >= self._headline_min_chars and not _is_headline(request.title)
 
     def _headline(
         self, request: Request, sentences: Sequence[Span], vectors: NDArray[np.float32]

@@ -107,8 +107,8 @@ def detect_language(text: str) -> tuple[str, float]:
     if not words:
         return UNKNOWN, 0.0
     cleaned = " ".join(words)
-    everywhere = {code: p for code, p in _model().rank(cleaned) if len(code) == 2}
-    best = max(everywhere, key=everywhere.__getitem__)
+    ranked = _model().rank(cleaned)
+    best, everywhere = next(code for code, _ in ranked if len(code) == 2), dict(ranked)
     if _mostly_foreign_script(cleaned):
         return _sure_enough(best, everywhere[best])
     weights = _home_weights(words, everywhere)

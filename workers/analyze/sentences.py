@@ -6,7 +6,7 @@ character, and together hold every character that is not a space.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -66,10 +66,11 @@ def split_sentences(text: str) -> list[Span]:
     return _with_words(text, [part for piece in pieces for part in _bounded(text, piece)])
 
 
-def split_clauses(text: str) -> list[Span]:
-    """The sentences of `text` cut further where the opinion may turn: at "but", "aunque", a semicolon, a new subject."""
+def split_clauses(text: str, sentences: Sequence[Span] | None = None) -> list[Span]:
+    """The `sentences` of `text` (all, unless some are given) cut further where the opinion may turn: at "but", "aunque", a
+    semicolon, a new subject."""
     clauses: list[Span] = []
-    for sentence in split_sentences(text):
+    for sentence in split_sentences(text) if sentences is None else sentences:
         cuts = [sentence.start, *_clause_starts(text, sentence), sentence.end]
         clauses.extend(_trimmed(text, pairwise(cuts)))
     return clauses

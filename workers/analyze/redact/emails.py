@@ -31,19 +31,23 @@ _EMAIL_CUE = re.compile(
     r"(?P<address>[\w.+-]+\s{0,3}@\s{0,3}[\w-]+\s{0,2}(?:\.\s{0,2}[\w-]+){1,3})",
     re.I,
 )
-_SPOKEN_GATE = re.compile(r"arroba|\bat\b|[\[({<]\s?(?:at|a|@)\s?[\])}>]|_at_", re.I)
+# Of a text in small letters: what stands for @ when an address is spelled out. Patterns that begin with letters of one case,
+# or with one of a few characters, are looked for much faster than others.
+_BRACKETED = re.compile(r"[\[({<]\s?(?:at|a|@)\s?[\])}>]")
+_SPOKEN_AT = re.compile(r"at\s{1,3}(?:\S+\s{1,3}dot\s|\S+\.)")
+_AT_ALONE = re.compile(
+    r"(?<![\w.+-])(?!(?:look|it|me|us|them|him|her|shop|bought|is|was|are|be|available|ordered?|found|here|online|buy|sold)\s)"
+    r"[\w.+-]+(?:\s{1,2}dot\s{1,2}[\w.+-]+){0,3}?\s{1,3}at\s{1,3}"
+    r"(?:[a-z0-9-]+(?:\s{1,3}dot\s{1,3}[a-z0-9-]+){1,3}|(?:gmail|hotmail|outlook|yahoo|icloud|protonmail)\.[a-z.]{2,6})(?!\w)",
+    re.I,
+)
 _EMAIL_SPOKEN = (
     re.compile(
         rf"{_SPOKEN_LOCAL}\s{{0,3}}(?:[\[({{<]\s?(?:at|a|@|arroba)\s?[\])}}>]|\barroba\b|_at_)\s{{0,3}}{_SPOKEN_HOST}",
         re.I,
     ),
     re.compile(rf"{_SPOKEN_LOCAL}(?:\s{{1,3}}arroba\s{{1,3}}|\s?[\[({{<]\s?at\s?[\])}}>]\s?){_PROVIDER}(?!\w)", re.I),
-    re.compile(
-        r"(?<![\w.+-])(?!(?:look|it|me|us|them|him|her|shop|bought|is|was|are|be|available|ordered?|found|here|online|buy|sold)\s)"
-        r"[\w.+-]+(?:\s{1,2}dot\s{1,2}[\w.+-]+){0,3}?\s{1,3}at\s{1,3}"
-        r"(?:[a-z0-9-]+(?:\s{1,3}dot\s{1,3}[a-z0-9-]+){1,3}|(?:gmail|hotmail|outlook|yahoo|icloud|protonmail)\.[a-z.]{2,6})(?!\w)",
-        re.I,
-    ),
+    _AT_ALONE,
     re.compile(
         rf"(?<!\w)[\w.+-]+?(?:arroba|_at_)(?:gmail|hotmail|outlook|yahoo|icloud)(?:{_DOT}|punto)?(?:com|es|net)?(?!\w)",
         re.I,
@@ -64,7 +68,11 @@ def emails(text: str) -> Iterator[tuple[int, int]]:
                 yield _trim_quotes(text, *match.span())
         for match in _EMAIL_CUE.finditer(text):
             yield match.span("address")
-    if _SPOKEN_GATE.search(text):
-        for pattern in _EMAIL_SPOKEN:
-            for match in pattern.finditer(text):
-                yield match.span()
+    small = text.lower()
+    if "arroba" in small or "_at_" in small or _BRACKETED.search(small):
+        patterns: tuple[re.Pattern[str], ...] = _EMAIL_SPOKEN
+    else:
+        patterns = (_AT_ALONE,) if _SPOKEN_AT.search(small) else ()
+    for pattern in patterns:
+        for match in pattern.finditer(text):
+            yield match.span()

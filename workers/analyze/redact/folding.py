@@ -36,7 +36,7 @@ def _fold_piece(piece: str) -> str:
 
 def folded_copy(text: str) -> tuple[str, list[int] | None]:
     """The folded copy, and for each of its characters (and its end) the index in `text`; None when the two are the same."""
-    if _FOLDABLE.search(text) is None:
+    if (text.isascii() and "&" not in text and "%" not in text) or _FOLDABLE.search(text) is None:
         return text, None
     pieces: list[str] = []
     origins: list[int] = []

@@ -56,12 +56,14 @@ def until_nothing_left(text: str, find: Callable[[str], Iterable[tuple[str, int,
     """Replaces what `find` finds in the folded text until it finds nothing: what one match hid, the next pass sees."""
     if not text:
         return _NOTHING
-    marked = _WRITTEN.sub(lambda match: _OLD_MARK[match.group()], _MARKED.sub("\ufffd", text))
+    marked = text if text.isascii() else _MARKED.sub("\ufffd", text)
+    if "[" in marked:
+        marked = _WRITTEN.sub(lambda match: _OLD_MARK[match.group()], marked)
     while True:
         folded, origins = folded_copy(marked)
         chosen = _without_overlaps(find(folded), len(folded))
         if not chosen:
-            return _render(marked)
+            return _render(marked) if not marked.isascii() else Redacted(marked, ())
         pieces, done = [], 0
         for kind, start, end in chosen:
             if origins is not None:
@@ -73,9 +75,9 @@ def until_nothing_left(text: str, find: Callable[[str], Iterable[tuple[str, int,
 
 def _without_overlaps(found: Iterable[tuple[str, int, int]], length: int) -> list[tuple[str, int, int]]:
     """In reading order, the earlier finder winning where two meet."""
-    taken = bytearray(length)
-    chosen = []
+    taken, chosen = bytearray(), []
     for kind, start, end in found:
+        taken = taken or bytearray(length)
         if start < end and not any(taken[start:end]):
             taken[start:end] = b"\x01" * (end - start)
             chosen.append((kind, start, end))
