@@ -36,7 +36,7 @@ STEPS_BACK = 20  # in all longer than the claim of a program that died lasts
 Finished = Callable[[Collection[Position]], set[Position]]
 
 _KEPT = tuple(name for name in Insight.model_fields if name not in Analysis.model_fields)
-_EVENT = tuple(field.name for field in fields(SafeEvent))
+_EVENT = tuple(field.name for field in fields(SafeEvent) if field.init)
 
 
 @dataclass(slots=True)

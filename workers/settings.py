@@ -122,6 +122,10 @@ class ClickHouseSettings(_Section):
         return self
 
 
+BLOCK_FLOOR = 1_024  # messages of a block that no pace makes smaller: fewer fill the model's batches worse
+BATCH_S = 10.0  # of work that a worker has in hand at most, over all partitions
+
+
 class WorkerSettings(_Section):
     block_records: int = Field(
         default=4_096,
@@ -148,6 +152,10 @@ class WorkerSettings(_Section):
     http_port: int | None = Field(
         default=None, ge=0, le=65535, description="/metrics /healthz /readyz; 0 takes a free one."
     )
+
+    def block_limit(self, pace: float, partitions: int) -> int:
+        """Messages of a block at most, where `pace` messages a second are finished, of `partitions` together."""
+        return min(self.block_records, max(BLOCK_FLOOR, int(pace * BATCH_S / max(1, partitions))))
 
 
 class RouteSettings(_Section):

@@ -19,6 +19,7 @@ from workers.slm.packs import Pack  # noqa: E402
 from workers.slm.recipes import load_recipe  # noqa: E402
 from workers.slm.safetensors import read_safetensors  # noqa: E402
 from workers.slm.sources import fetch_base  # noqa: E402
+from workers.slm.train.finetune import average  # noqa: E402
 from workers.slm.train.finetune import opinions as module  # noqa: E402
 from workers.slm.train.finetune.export import head_tensors  # noqa: E402
 from workers.slm.train.finetune.go_on import trained_of  # noqa: E402
@@ -99,3 +100,20 @@ def test_tweets_alone_get_a_second_opinion_of_both_readers(monkeypatch: pytest.M
     assert np.isnan(found).any(axis=1).tolist() == [i % 3 != 0 for i in range(90)]
     expected = np.exp(own / module.TEMPERATURE + module.BASE_WEIGHT * np.float32([0.0, 0.0, 2.0]))
     np.testing.assert_allclose(found[::3], expected / expected.sum(axis=1, keepdims=True), rtol=1e-5)
+
+
+def test_a_mean_begins_with_the_pack_and_takes_of_it_what_it_is_told(
+    base: Bert, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bert, heads = trained_of(PACK, base, 1.0)
+    network = Network(bert, FROZEN)
+    network.load_state_dict(heads, strict=False)
+    own = {name: tensor.clone() for name, tensor in network.named_parameters()}
+    torch.save({name: tensor + 3 for name, tensor in own.items()}, tmp_path / "other.pt")
+    words = [str(tmp_path / "other.pt"), "--pack", PACK, "--base", str(file), "--out", str(tmp_path / "mean.pt")]
+    monkeypatch.setattr("sys.argv", ["average", *words, "--shares", "1", "2", "--of-first", "aspects.=1", "topic.=0.5"])
+    average.main()
+    mean = torch.load(tmp_path / "mean.pt", weights_only=True)
+    for name, tensor in own.items():
+        further = 0 if name.startswith("aspects.") else 1 if name.startswith("topic.") else 2
+        torch.testing.assert_close(mean[name], tensor + further)

@@ -2,27 +2,27 @@
 
 import pytest
 
-from workers.settings import WorkerSettings
+from workers.settings import BATCH_S, BLOCK_FLOOR, WorkerSettings
 from workers.stream import pace
-from workers.stream.pace import BATCH_S, FLOOR, Pace, block_limit
+from workers.stream.pace import Pace
 
 WORKER = WorkerSettings()
 
 
 def test_a_block_is_what_a_worker_finishes_in_its_time_over_all_partitions() -> None:
-    assert block_limit(WORKER, 600.0, 4) == 600 * BATCH_S / 4
-    assert block_limit(WORKER, 600.0, 2) == 600 * BATCH_S / 2
+    assert WORKER.block_limit(600.0, 4) == 600 * BATCH_S / 4
+    assert WORKER.block_limit(600.0, 2) == 600 * BATCH_S / 2
 
 
 def test_no_pace_makes_blocks_smaller_than_what_fills_batches_nor_larger_than_the_setting() -> None:
-    assert block_limit(WORKER, 0.0, 0) == FLOOR
-    assert block_limit(WORKER, 100.0, 4) == FLOOR
-    assert block_limit(WORKER, 1e6, 4) == WORKER.block_records > FLOOR
+    assert WORKER.block_limit(0.0, 0) == BLOCK_FLOOR
+    assert WORKER.block_limit(100.0, 4) == BLOCK_FLOOR
+    assert WORKER.block_limit(1e6, 4) == WORKER.block_records > BLOCK_FLOOR
 
 
 def test_a_setting_below_the_floor_is_kept() -> None:
     small = WorkerSettings(block_records=7)
-    assert {block_limit(small, pace, 4) for pace in (0.0, 100.0, 1e6)} == {7}
+    assert {small.block_limit(pace, 4) for pace in (0.0, 100.0, 1e6)} == {7}
 
 
 def test_the_pace_is_that_of_the_last_batch(monkeypatch: pytest.MonkeyPatch) -> None:

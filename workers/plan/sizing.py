@@ -10,7 +10,6 @@ from workers.errors import UsageError
 from workers.plan.cost import MACHINE_USD_AN_HOUR
 from workers.plan.queueing import WorkerModel, fitted
 from workers.settings import Settings
-from workers.stream.pace import block_limit
 
 MOST_LOAD = 0.8  # of a worker and of a ClickHouse node: the rest is for peaks, restarts and merges
 STORE_LOAD = 0.5  # queries, merges and replication take the other half of a node
@@ -78,7 +77,7 @@ def worker_model(figures: Mapping[str, float], settings: Settings) -> WorkerMode
         capacity=capacity,
         overhead_s=0.0,
         partitions=partitions,
-        block_records=block_limit(settings.worker, capacity, partitions),
+        block_records=settings.worker.block_limit(capacity, partitions),
         linger_s=settings.worker.linger_ms / 1000,
     )
     return fitted(model, 0.5, figures["latency_p50_s_at_50"])

@@ -24,7 +24,7 @@ from workers.stream.blocks import Block, Message, intent_partitions, now_s, sett
 from workers.stream.connect import BrokerUnavailable, client_config, unavailable
 from workers.stream.header_names import accept_any_header_name
 from workers.stream.owned_partition import OwnedPartition, RebalanceLog
-from workers.stream.pace import Pace, block_limit
+from workers.stream.pace import Pace
 from workers.stream.topics import present_topics
 
 log = structlog.get_logger(__name__)
@@ -83,7 +83,7 @@ class BlockConsumer:
     @property
     def _most(self) -> int:
         """Messages of a block, for now."""
-        return block_limit(self._worker, self._pace.a_second, len(self._partitions))
+        return self._worker.block_limit(self._pace.a_second, len(self._partitions))
 
     def poll(self, timeout_s: float) -> None:
         """Takes what has arrived into the buffers, waiting `timeout_s` seconds for something, `JOIN_S` for the group."""

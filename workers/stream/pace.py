@@ -1,4 +1,5 @@
-"""How large a block may be: as large as makes inserting cheap, and no larger than what a worker finishes in a few seconds.
+"""How fast messages are finished, which says how large a block may be (`WorkerSettings.block_limit`): as large as makes
+inserting cheap, and no larger than what a worker finishes in some seconds.
 
 An insert costs ClickHouse about the same for a thousand rows and for four thousand, since every aggregate gets a part of its
 own each time. But a block is all or nothing: a stop waits for it, and who comes after a crash repeats it. So blocks grow
@@ -6,16 +7,6 @@ where texts go fast (answers remembered, a small model, a large machine), and st
 """
 
 import time
-
-from workers.settings import WorkerSettings
-
-FLOOR = 1_024  # messages of a block that no pace makes smaller: fewer fill the model's batches worse
-BATCH_S = 10.0  # of work in hand at most, over all partitions
-
-
-def block_limit(worker: WorkerSettings, pace: float, partitions: int) -> int:
-    """Messages of a block at most, where `pace` messages a second are finished, of `partitions` together."""
-    return min(worker.block_records, max(FLOOR, int(pace * BATCH_S / max(1, partitions))))
 
 
 class Pace:

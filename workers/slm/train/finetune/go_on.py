@@ -12,7 +12,7 @@ from workers.slm.bert import Bert
 from workers.slm.prune import with_tensors
 from workers.slm.recipes import load_recipe
 from workers.slm.safetensors import read_safetensors
-from workers.slm.train.finetune.network import HEADS
+from workers.slm.train.finetune.network import HEADS, Network
 from workers.slm.trained import with_trained
 
 
@@ -28,6 +28,16 @@ def trained_of(name: str, base: Bert, keep: float) -> tuple[Bert, Mapping[str, T
     ]
     mixed = {name: keep * tuned.tensors[name] + (1 - keep) * base.tensors[name] for name in layers}
     return with_tensors(tuned, mixed), _of_heads(recipe.heads_dir / "heads.safetensors", math.sqrt(base.width))
+
+
+def checkpoint_of(name: str, base: Bert, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A pack's trained part as a checkpoint with the tensors of `like`. Raises `PackError`."""
+    bert, heads = trained_of(name, base, 1.0)
+    trained = 1 + max(int(tensor.split(".")[1]) for tensor in like if tensor.startswith("layers."))
+    network = Network(bert, bert.layers - trained)
+    network.load_state_dict(heads, strict=False)
+    state = network.state_dict()
+    return {tensor: state[tensor].clone() for tensor in like}
 
 
 def _of_heads(file: Path, scale: float) -> dict[str, Tensor]:
