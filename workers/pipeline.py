@@ -3,9 +3,10 @@
 Three threads. The *Kafka thread* (`Worker.run`) polls, so that heartbeats and rebalances go on whatever else happens, cuts
 blocks and settles them with the group coordinator. The *judging thread* (`BlockProcessor.judge_ahead`) decodes the blocks
 that come next and has the models judge them, which asks nobody and writes nothing. The *block thread*
-(`BlockProcessor.process`) turns declared blocks into rows meanwhile. One batch of blocks is in hand at a time, and one is
-looked ahead at; what arrives meanwhile is buffered up to a limit, then its partition is paused. So memory is bounded, and a
-slow ClickHouse slows the intake.
+(`BlockProcessor.process`) turns declared blocks into rows meanwhile, and has a helper produce each that is in while the next
+is inserted. One batch of blocks is in hand at a time, and one is looked ahead at; what
+arrives meanwhile is buffered up to a limit, then its partition is paused. So memory is bounded, and a slow ClickHouse slows
+the intake.
 
     poll ─> buffers ─> cut ─> judge ahead: decode -> analyze ─> settle: finish the last batch, declare this one ─> process:
             sort out resends and updates -> insert -> dead letters -> produce  (until acknowledged)

@@ -123,7 +123,7 @@ class ClickHouseSettings(_Section):
 
 
 BLOCK_FLOOR = 1_024  # messages of a block that no pace makes smaller: fewer fill the model's batches worse
-BATCH_S = 10.0  # of work that a worker has in hand at most, over all partitions
+BATCH_S = 10.0  # of work, over all partitions, that larger blocks may come to
 
 
 class WorkerSettings(_Section):

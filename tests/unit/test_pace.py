@@ -25,15 +25,20 @@ def test_a_setting_below_the_floor_is_kept() -> None:
     assert {small.block_limit(pace, 4) for pace in (0.0, 100.0, 1e6)} == {7}
 
 
-def test_the_pace_is_that_of_the_last_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pace_is_that_of_the_slower_of_the_last_two_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(pace.time, "monotonic", lambda: now[0])
     measured = Pace()
-    measured.finished(4_000)
-    assert measured.a_second == 0.0, "nobody knows how long the first one took"
-    now[0] += 2
-    measured.finished(1_000)
-    assert measured.a_second == 500.0
-    now[0] += 8
-    measured.finished(800)
-    assert measured.a_second == 100.0
+
+    def seen(seconds: float, messages: int) -> float:
+        now[0] += seconds
+        measured.finished(messages)
+        return measured.a_second
+
+    assert seen(0, 4_000) == 0.0, "nobody knows how long the first one took"
+    assert seen(2, 1_000) == 0.0, "one alone is not trusted"
+    assert seen(2, 2_000) == 500.0
+    assert seen(1, 900) == 900.0
+    assert seen(300, 900) == 3.0
+    assert seen(1, 4_000) == 3.0, "it was judged long before, while ClickHouse was away"
+    assert seen(1, 4_000) == 4_000.0

@@ -10,15 +10,17 @@ import time
 
 
 class Pace:
-    """Messages that were finished a second, from the batch before the last to the last; 0 until there are two."""
+    """Messages that were finished a second, in the slower of the last two batches; 0 until there are three. One alone may
+    tell too much: after an outage of ClickHouse the next batch has long been judged."""
 
     def __init__(self) -> None:
-        self.a_second = 0.0
+        self.a_second = self._last = 0.0
         self._since: float | None = None
 
     def finished(self, messages: int) -> None:
         """A batch of so many is finished now."""
         now = time.monotonic()
         if self._since is not None:
-            self.a_second = messages / max(now - self._since, 1e-3)
+            last, self._last = self._last, messages / max(now - self._since, 1e-3)
+            self.a_second = min(last, self._last)
         self._since = now
