@@ -71,7 +71,7 @@ class LivePage(ABC):
         self.visit = visit
         self.words, self.locale = visit.words, visit.words.locale
         self._shown_at: datetime | None = None
-        self._looking = asyncio.Lock()  # what is asked for meanwhile is looked for afterwards
+        self._looking = asyncio.Lock()  # what is chosen or asked for meanwhile is taken up afterwards
 
     @abstractmethod
     def build(self) -> None:
@@ -82,7 +82,7 @@ class LivePage(ABC):
         """Asks for figures and shows them, or says why there is nothing to show. Raises `VoxpopError`."""
 
     def asked(self, what: dict[str, str]) -> None:
-        """The visitor chose something. `what` comes from the browser: it is checked before it is used."""
+        """The visitor chose something, between two looks. `what` comes from the browser: it is checked before it is used."""
         self.visit.choose_days(what.get("days", ""))
 
     async def open(self) -> None:
@@ -145,5 +145,6 @@ class LivePage(ABC):
 
     async def _asked(self, event: GenericEventArguments) -> None:
         given = event.args if isinstance(event.args, dict) else {}
-        self.asked({str(name): str(value) for name, value in list(given.items())[:20]})
+        async with self._looking:  # a look that is under way would show half of the one choice and half of the other
+            self.asked({str(name): str(value) for name, value in list(given.items())[:20]})
         await self.refresh()

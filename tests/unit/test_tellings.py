@@ -36,4 +36,6 @@ def test_a_thing_in_a_clause_set_against_praise_is_not_praised() -> None:
     assert (0, "sole", -1) in told_of(evidence(praise, (0, "But the sole is smooth", 0.5)))
     assert not told_of(evidence(praise, (0, "The sole is smooth", 0.5)))
     assert not told_of(evidence(praise, (1, "But the sole is smooth", 0.5)))
-    assert (0, "sole", -1) not in told_of(evidence(praise, (0, "But the sole is smooth", 0.9)))
+    assert (0, "sole", -1) in told_of(evidence(praise, (0, "But the sole is smooth", 0.9)))
+    assert told_of(evidence((0, "Knees ache.", -0.3), (0, "But the sole is smooth", 0.9))) == {(0, "sole", 1)}
+    assert told_of(evidence((0, "Knees ache.", 0.1), (0, "But the sole is smooth", 0.9))) == {(0, "sole", 1)}

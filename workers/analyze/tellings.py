@@ -17,16 +17,18 @@ Told = set[tuple[int, str, int]]
 
 def told_of(evidence: Evidence) -> Told:
     """(text, stem, 1 or -1) of what clauses plainly tell of a thing: of what they begin with, "the bed was a failure";
-    and of all in a clause set against praise, or blame, that leans to neither side plainly: "knees like new. But the sole is
-    smooth" praises no sole."""
+    and of all in a clause set against praise, or blame, unless it plainly leans to the other side: "knees like new. But the
+    sole is smooth" praises no sole, however it is read alone."""
     told: Told = set()
     before_number, before_leaning = -1, 0.0
     for number, clause, leaning in _clauses(evidence):
         stems = content(clause)
-        if abs(leaning) >= PLAIN:
-            told |= {(number, stem, _side(leaning)) for stem in stems[:1]}
-        elif _CONTRAST.match(clause) and number == before_number and abs(before_leaning) >= LEANS:
+        plain = abs(leaning) >= PLAIN
+        contrast = _CONTRAST.match(clause) and number == before_number and abs(before_leaning) >= LEANS
+        if contrast and not (plain and _side(leaning) != _side(before_leaning)):
             told |= {(number, stem, -_side(before_leaning)) for stem in stems}
+        elif plain:
+            told |= {(number, stem, _side(leaning)) for stem in stems[:1]}
         before_number, before_leaning = number, leaning
     return told
 
