@@ -251,7 +251,7 @@ def test_the_doctor_finds_a_healthy_stack_healthy(environment: dict[str, str], v
     assert [finding for finding in findings if not finding["good"]] == []
     assert (done.returncode, done.stderr) == (0, "")
     assert [finding["check"] for finding in findings] == [
-        "broker", "ClickHouse", "clock", "deduplication", "pack", "taxonomy", "disk"
+        "broker", "ClickHouse", "clock", "deduplication", "retention", "pack", "taxonomy", "disk"
     ]  # fmt: skip
 
 

@@ -24,8 +24,10 @@ from tests.integration.test_reprocess import NEWER, dying_at
 from tests.integration.test_reprocess import run as reprocess_run
 from workers import erase as erase_module
 from workers import retention as retention_module
+from workers.commands.doctor import CHECKS
 from workers.embedded.clickhouse import embedded_clickhouse
 from workers.erase import Finished
+from workers.errors import VoxpopError
 from workers.failpoints import RETENTION_FAILPOINTS
 from workers.retention import Removed, Retention, ends_at
 from workers.settings import ClickHouseSettings, PrivacySettings, RetentionSettings, Settings
@@ -101,6 +103,23 @@ def run(settings: Settings, days_on: float, finished: Finished = everything) -> 
             s: n["insights"] for s, n in removed.rows.items() if s
         }
     return removed
+
+
+def test_doctor_says_what_nobody_removed_in_time(settings: Settings) -> None:
+    assert "no text of 0 sources" in CHECKS["retention"](settings)
+    both(settings)
+    assert "no text of 1 sources" in CHECKS["retention"](settings)
+    long_ago = (
+        "ALTER TABLE insights UPDATE ingested_at = ingested_at - INTERVAL {days:UInt8} DAY WHERE source = 'forum'"
+    )
+    with connect(settings.clickhouse) as client:
+        client.command(long_ago, parameters={"days": 8}, settings={"mutations_sync": 2})
+        CHECKS["retention"](settings)
+        client.command(long_ago, parameters={"days": 2}, settings={"mutations_sync": 2})
+        with pytest.raises(VoxpopError, match=rf"\({GOES} {COUNT}\); run every night: voxpop retention --apply"):
+            CHECKS["retention"](settings)
+    kept = settings.model_copy(update={"retention": RetentionSettings(sources={GOES: None})})
+    assert CHECKS["retention"](kept) == "no days are set, so texts are kept"
 
 
 def everything_kept(rows: Rows) -> dict[str, str]:

@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console
 from rich.table import Table
@@ -12,12 +13,16 @@ from rich.table import Table
 from schemas.taxonomy import TaxonomyError, load_taxonomy
 from workers.commands.query import json_line
 from workers.errors import VoxpopError
+from workers.retention import ends_at
 from workers.settings import Settings
 from workers.slm.packs import verify_pack
 from workers.slm.versions import pack_path
 from workers.store.connect import connect
+from workers.store.expiry import Expiry
 from workers.store.migrate import shipped_migrations
+from workers.store.query import Reader
 from workers.store.windows import busiest_parts_a_second, check_windows, deduplication_windows
+from workers.store.write import Writer
 from workers.stream.connect import connect_admin
 from workers.stream.topics import topic_settings
 
@@ -25,6 +30,7 @@ BROKER_WAIT_S = 5.0
 MAX_SKEW_S = 5.0
 SAFETY = 4  # times a lease that the deduplication windows must cover at the busiest
 MIN_FREE_BYTES = 2_000_000_000
+LATE = timedelta(days=2)  # of what may not be kept: a night's run may be missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,24 @@ def _deduplication(settings: Settings) -> str:
     return f"{said}: {covered_s:,.0f} s at the last day's busiest, and a lease lasts {lease_s:.0f} s"
 
 
+def _retention(settings: Settings) -> str:
+    """A nightly `voxpop retention --apply` leaves nothing that is over for two days."""
+    retention = settings.retention
+    if retention.days is None and not any(retention.sources.values()):
+        return "no days are set, so texts are kept"
+    with connect(settings.clickhouse) as client:
+        expiry = Expiry(Reader(client, settings.clickhouse), Writer(client, settings.clickhouse))
+        ends = ends_at(settings, expiry.sources(), datetime.now(UTC)).texts
+        late = {source: count for source, end in ends.items() if (count := expiry.left(source, end - LATE))}
+    if late:
+        named = ", ".join(f"{source} {count:,}" for source, count in late.items())
+        raise VoxpopError(
+            f"texts that should have gone {LATE.days} days ago and more are still there ({named});"
+            " run every night: voxpop retention --apply"
+        )
+    return f"no text of {len(ends)} sources that have days is over them for longer than {LATE.days}"
+
+
 def _pack(settings: Settings) -> str:
     names = dict.fromkeys([settings.model.pack, *(route.pack for route in settings.model.routes)])
     cards = [verify_pack(pack_path(settings.packs_dir, name)) for name in names]
@@ -136,6 +160,7 @@ CHECKS: dict[str, Callable[[Settings], str]] = {
     "ClickHouse": _clickhouse,
     "clock": _clock,
     "deduplication": _deduplication,
+    "retention": _retention,
     "pack": _pack,
     "taxonomy": _taxonomy,
     "disk": _disk,

@@ -4,7 +4,6 @@ A call is noted with the most that it may take before it is made, so that it cou
 """
 
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from workers.errors import UsageError
 from workers.escalation.breaker import Breaker
-from workers.escalation.calls import UNANSWERED, room, taking
+from workers.escalation.calls import UNANSWERED, room, taking, unanswered
 from workers.escalation.completion import Completion, read_completion
 from workers.escalation.endpoint import CallFailed, Endpoint, Unusable
 from workers.failpoints import failpoint
@@ -83,7 +82,8 @@ class Asking:
     def _begun(self, asked: Asked) -> Call:
         if not self._breaker.lets_through(1):
             raise Held("breaker")
-        call = taking(_call(asked, self._settings, self._now()), self._settings, len(asked.body), asked.answer_tokens)
+        call = unanswered(self._settings, self._now(), asked.product, asked.purpose)
+        call = taking(call, self._settings, len(asked.body), asked.answer_tokens)
         calls, tokens = room(self._store.spent(), self._settings)
         if calls < 1 or tokens < call.prompt_tokens + call.answer_tokens:
             raise Held("budget")
@@ -113,24 +113,3 @@ def need_endpoint(chosen: EscalationSettings) -> None:
         raise UsageError(
             "no escalation endpoint is configured, so no text leaves this machine; set VOXPOP_ESCALATION__BASE_URL"
         )
-
-
-def _call(asked: Asked, wish: EscalationSettings, now: datetime) -> Call:
-    nothing = {"source": "", "event_id": "", "content_hash": "", "pack": "", "pack_version": "", "old_label": ""}
-    return Call(
-        call=uuid.uuid4().hex,
-        revision=0,
-        asked_at=now,
-        product=asked.product,
-        model=wish.model,
-        reason=asked.purpose,
-        calls=1,
-        prompt_tokens=0,
-        answer_tokens=0,
-        cost=0.0,
-        latency_ms=0,
-        answer="",
-        confidence=0.0,
-        outcome=UNANSWERED,
-        **nothing,
-    )

@@ -62,29 +62,38 @@ def make(begun: Begun, endpoint: Endpoint, wish: EscalationSettings) -> Call:
     return noted._replace(revision=1, latency_ms=round((time.monotonic() - began_s) * 1000))
 
 
-def _call(candidate: Candidate, wish: EscalationSettings, now: datetime) -> Call:
-    row = candidate.row
+def unanswered(wish: EscalationSettings, now: datetime, product: str, reason: str) -> Call:
+    """A call about no one row, as it is noted before it is made."""
+    nothing = {"source": "", "event_id": "", "content_hash": "", "pack": "", "pack_version": "", "old_label": ""}
     return Call(
         call=uuid.uuid4().hex,
         revision=0,
         asked_at=now,
-        source=row["source"],
-        event_id=row["event_id"],
-        content_hash=row["content_hash"],
-        product=row["product"],
-        pack=row["pack"],
-        pack_version=row["pack_version"],
+        product=product,
         model=wish.model,
-        reason=candidate.reason,
+        reason=reason,
         calls=1,
         prompt_tokens=0,
         answer_tokens=0,
         cost=0.0,
         latency_ms=0,
-        old_label=row["sentiment"],
         answer="",
-        confidence=row["sentiment_confidence"],
+        confidence=0.0,
         outcome=UNANSWERED,
+        **nothing,
+    )
+
+
+def _call(candidate: Candidate, wish: EscalationSettings, now: datetime) -> Call:
+    row = candidate.row
+    return unanswered(wish, now, row["product"], candidate.reason)._replace(
+        source=row["source"],
+        event_id=row["event_id"],
+        content_hash=row["content_hash"],
+        pack=row["pack"],
+        pack_version=row["pack_version"],
+        old_label=row["sentiment"],
+        confidence=row["sentiment_confidence"],
     )
 
 
