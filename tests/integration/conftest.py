@@ -14,7 +14,7 @@ import pytest
 
 from schemas.samples import gold_labels, sample_messages
 from schemas.taxonomy import load_taxonomy
-from tests.by_hand import WINDOW
+from tests.by_hand import WINDOW, Rows, empty
 from tests.conftest import StartKafka
 from workers.analyze.judge import Judge
 from workers.analyze.redact import Redactor
@@ -138,3 +138,16 @@ def migrated(server: EmbeddedClickHouse) -> Settings:
     )
     migrate(made)
     return made
+
+
+@pytest.fixture
+def settings(migrated: Settings) -> Settings:
+    """Over empty tables."""
+    empty(migrated)
+    return migrated
+
+
+@pytest.fixture
+def rows(settings: Settings) -> Rows:
+    """What is in the tables of the test's `settings`."""
+    return Rows(settings)

@@ -14,7 +14,6 @@ from tests.by_hand import (
     Rows,
     block,
     crash_after,
-    empty,
     process,
     processor,
     retract_what_never_was,
@@ -27,18 +26,6 @@ from workers.embedded.clickhouse import EmbeddedClickHouse
 from workers.settings import Settings
 from workers.store.connect import StoreRefused, connect
 from workers.store.migrate import shipped_migrations
-
-
-@pytest.fixture
-def settings(migrated: Settings) -> Settings:
-    """Over empty tables."""
-    empty(migrated)
-    return migrated
-
-
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
 
 
 @pytest.mark.parametrize("kind", [FaultKind.TOO_MANY_PARTS, FaultKind.TOO_MANY_PARTS_AFTER])

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.by_hand import Rows, block, empty, process, wait_until
+from tests.by_hand import Rows, block, process, wait_until
 from workers.failpoints import DIGEST_FAILPOINTS, WRITING_FAILPOINTS
 from workers.settings import Settings
 from workers.store.connect import connect
@@ -28,17 +28,6 @@ TEXTS = (
     "The headband is comfortable and the battery is great.",
     "The case is flimsy and the app is slow.",
 )
-
-
-@pytest.fixture
-def settings(migrated: Settings) -> Settings:
-    empty(migrated)
-    return migrated
-
-
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
 
 
 @pytest.fixture

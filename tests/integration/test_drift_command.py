@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.by_hand import empty
 from tests.integration.conftest import Voxpop
 from workers.commands.drift import FAILED, DriftRequest, show_drift
 from workers.errors import UsageError, VoxpopError
@@ -86,12 +85,6 @@ def label(settings: Settings, first_ago: int, last_ago: int, count: int, wrong: 
     }
     with connect(settings.clickhouse) as client:
         client.command(LABELS, parameters=days | {"count": count, "wrong": wrong})
-
-
-@pytest.fixture
-def settings(migrated: Settings) -> Settings:
-    empty(migrated)
-    return migrated
 
 
 def request(**asked: Any) -> DriftRequest:

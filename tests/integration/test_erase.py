@@ -65,11 +65,6 @@ def settings(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return migrated
 
 
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
 def theirs(number: int, text: str = "") -> bytes:
     """A review, by the person for some numbers."""
     event = json.loads(review(number, text))

@@ -64,11 +64,6 @@ def settings(migrated: Settings) -> Settings:
 
 
 @pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
-@pytest.fixture
 def liar() -> Iterator[tuple[LyingEndpoint, EscalationSettings]]:
     """An endpoint, and settings that ask it about every negative text."""
     with lying_endpoint() as (endpoint, base_url):

@@ -71,11 +71,6 @@ def settings(migrated: Settings) -> Settings:
     return migrated
 
 
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
 def everything(positions: Collection[Position]) -> set[Position]:
     return set(positions)
 

@@ -10,25 +10,13 @@ import pytest
 
 import workers.pipeline
 from schemas.insights import Analysis, Insight
-from tests.by_hand import LIMIT_S, RememberingProducer, Rows, WordJudge, block, empty, processor, review, text_of
+from tests.by_hand import LIMIT_S, RememberingProducer, Rows, WordJudge, block, processor, review, text_of
 from workers.analyze.disguise import SafeEvent
 from workers.analyze.judge import Judge
 from workers.pipeline import BlockProcessor, Worker
 from workers.settings import Settings
 from workers.stream.blocks import Block
 from workers.stream.produce import Outgoing
-
-
-@pytest.fixture
-def settings(migrated: Settings) -> Settings:
-    """Over empty tables."""
-    empty(migrated)
-    return migrated
-
-
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
 
 
 class CountingJudge(WordJudge):

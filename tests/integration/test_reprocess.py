@@ -83,11 +83,6 @@ def settings(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return migrated
 
 
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
 def everything(positions: Collection[Position]) -> set[Position]:
     """Every block is finished."""
     return set(positions)

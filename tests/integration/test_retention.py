@@ -65,11 +65,6 @@ def settings(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return migrated.model_copy(update={"retention": RetentionSettings(sources={GOES: 7})})
 
 
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
 def event(number: int, source: str, **changes: Any) -> bytes:
     """A review of a source, which says what no other source's says."""
     told = json.loads(review(number, f"{text_of(number)} {WORD if source == GOES else 'whatever'} {number}"))

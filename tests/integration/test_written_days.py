@@ -77,11 +77,6 @@ def settings(migrated: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return migrated.model_copy(update={"packs": load_settings().packs_dir.resolve()})
 
 
-@pytest.fixture
-def rows(settings: Settings) -> Rows:
-    return Rows(settings)
-
-
 @contextmanager
 def standing_at(place: str, meanwhile: Callable[[], object]) -> Iterator[list[object]]:
     """What passes this place first stands still there until `meanwhile` is done. What that gave back."""
