@@ -5,6 +5,7 @@ from itertools import count
 
 import pytest
 
+from tests.authority import Authority
 from tests.by_hand import HandWorker, Rows, empty
 from tests.conftest import StartKafka
 from tests.kafka.cluster import Cluster
@@ -24,6 +25,11 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, start_kafka: StartKafka) -> 
     """A node of its own, on a free port, over a new directory."""
     with start_kafka(tmp_path_factory.mktemp("apache-kafka")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,7 @@ from pydantic import SecretStr
 from tests.authority import Authority
 from tests.by_hand import wait_until
 from tests.conftest import StartKafka
-from workers.embedded.kafka import HOST, ApacheKafka
-from workers.embedded.process import free_port
+from tests.kafka.encrypted import encrypted_kafka
 from workers.errors import UsageError
 from workers.faust_app import faust_app
 from workers.settings import KafkaSettings, Settings, WorkerSettings
@@ -27,33 +26,20 @@ CLIENT = "voxpop-worker"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def mutual(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, start_kafka: StartKafka
 ) -> Iterator[KafkaSettings]:
     """A node with a listener in the clear for its own use, and one that asks for a certificate: how to reach that one."""
     assert start_kafka  # skips, or fails, where Kafka cannot run
     directory = tmp_path_factory.mktemp("mutual-kafka")
-    plain, port, controller = free_port(HOST), free_port(HOST), free_port(HOST)
-    listeners = f"BROKER://{HOST}:{plain},MUTUAL://{HOST}:{port}"
-    config = {
-        "listeners": f"{listeners},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": listeners,
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listener.security.protocol.map": "BROKER:PLAINTEXT,MUTUAL:SSL,CONTROLLER:PLAINTEXT",
-        "listener.name.mutual.ssl.keystore.type": "PEM",
-        "listener.name.mutual.ssl.keystore.location": str(authority.certificate(HOST)),
-        "listener.name.mutual.ssl.truststore.type": "PEM",
-        "listener.name.mutual.ssl.truststore.location": str(authority.ca_file),
-        "listener.name.mutual.ssl.client.auth": "required",
+    trusted = {
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(authority.ca_file),
+        "ssl.client.auth": "required",
     }
-    with ApacheKafka.start(directory / "kafka", directory / "kafka.log", port=plain, config=config):
+    with encrypted_kafka(directory, authority, "SSL", trusted) as (_, encrypted):
         yield KafkaSettings(
-            bootstrap_servers=f"{HOST}:{port}",
+            bootstrap_servers=encrypted,
             security_protocol="SSL",
             ssl_cafile=authority.ca_file,
             ssl_certfile=authority.certificate(CLIENT, password=KEY_PASSWORD),

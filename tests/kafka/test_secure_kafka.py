@@ -16,6 +16,7 @@ from tests.authority import Authority
 from tests.by_hand import Rows, wait_until
 from tests.conftest import StartKafka
 from tests.deployment import commands
+from tests.kafka.encrypted import encrypted_kafka
 from tests.token_endpoint import TokenEndpoint
 from tests.wheel import Installed, install
 from workers.embedded.clickhouse import EmbeddedClickHouse
@@ -40,39 +41,26 @@ SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
 def secure(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority, start_kafka: StartKafka
 ) -> Iterator[KafkaSettings]:
     """A node with a listener in the clear for its own use, and one that takes TLS and SCRAM alone: how to reach that one."""
     assert start_kafka  # skips, or fails, where Kafka cannot run
     directory = tmp_path_factory.mktemp("secure-kafka")
-    plain, port, controller = free_port(HOST), free_port(HOST), free_port(HOST)
-    listeners = f"BROKER://{HOST}:{plain},SECURE://{HOST}:{port}"
-    config = {
-        "listeners": f"{listeners},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": listeners,
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listener.security.protocol.map": "BROKER:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT",
-        "listener.name.secure.ssl.keystore.type": "PEM",
-        "listener.name.secure.ssl.keystore.location": str(authority.certificate(HOST)),
-        "listener.name.secure.sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
-        "listener.name.secure.oauthbearer.sasl.jaas.config": BEARER,
-        "listener.name.secure.scram-sha-256.sasl.jaas.config": SCRAM,
-        "listener.name.secure.scram-sha-512.sasl.jaas.config": SCRAM,
+    users = {
+        "sasl.enabled.mechanisms": "SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER",
+        "oauthbearer.sasl.jaas.config": BEARER,
+        "scram-sha-256.sasl.jaas.config": SCRAM,
+        "scram-sha-512.sasl.jaas.config": SCRAM,
     }
-    with ApacheKafka.start(directory / "kafka", directory / "kafka.log", port=plain, config=config):
-        admin = KafkaAdminClient(bootstrap_servers=f"{HOST}:{plain}")
+    with encrypted_kafka(directory, authority, "SASL_SSL", users) as (plain, encrypted):
+        admin = KafkaAdminClient(bootstrap_servers=plain)
         for mechanism in (ScramMechanism.SCRAM_SHA_256, ScramMechanism.SCRAM_SHA_512):
             user = UserScramCredentialUpsertion(USER, mechanism, PASSWORD, iterations=4_096)
             assert admin.alter_user_scram_credentials([user]) == {USER: None}
         admin.close()
         yield KafkaSettings(
-            bootstrap_servers=f"{HOST}:{port}",
+            bootstrap_servers=encrypted,
             security_protocol="SASL_SSL",
             ssl_cafile=authority.ca_file,
             sasl_mechanism="SCRAM-SHA-512",
