@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from workers.slm.attention import PREFIX
 from workers.slm.bert import Bert
 from workers.slm.e5s1 import read_e5s1
+from workers.slm.prune import pieces_of
 from workers.slm.recipes import Recipe, load_recipe
-from workers.slm.safetensors import write_safetensors
+from workers.slm.safetensors import read_safetensors, write_safetensors
 from workers.slm.train.finetune.network import HEADS, layer_names
 from workers.slm.train.finetune.samples import EMOTIONS, INTENTS, SENTIMENTS
-from workers.slm.trained import write_trained
+from workers.slm.trained import PIECES, write_trained
 
 LABELS = {
     "sentiment": SENTIMENTS,
@@ -39,7 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m workers.slm.train.finetune.export", description=main.__doc__)
     parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt of the training")
     parser.add_argument("--base", type=Path, required=True, help="the E5S1 file")
-    parser.add_argument("--pieces", type=Path, required=True, help="the kept pieces' ids, a .npy")
+    parser.add_argument(
+        "--pieces", type=Path, help="the kept pieces' ids, a .npy; left out, those of the pack as it is"
+    )
     parser.add_argument("--pack", default="e5-small-multilingual", help="a recipe's name or file")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.pack)
@@ -48,7 +51,8 @@ def main() -> None:
     bert = read_e5s1(arguments.base)
     recipe.trained_file.parent.mkdir(parents=True, exist_ok=True)
     encoder = encoder_tensors(weights, (recipe.layers or bert.layers) - _trained_layers(weights))
-    write_trained(recipe.trained_file, encoder, np.load(arguments.pieces), len(bert.tokens))
+    pieces = np.load(arguments.pieces) if arguments.pieces else pieces_of(read_safetensors(recipe.trained_file)[PIECES])
+    write_trained(recipe.trained_file, encoder, pieces, len(bert.tokens))
     recipe.heads_dir.mkdir(parents=True, exist_ok=True)
     write_safetensors(recipe.heads_dir / "heads.safetensors", head_tensors(weights, bert))
     card = yaml.safe_dump(_card(recipe, weights), sort_keys=False, allow_unicode=True, width=120)
