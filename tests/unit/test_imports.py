@@ -56,7 +56,7 @@ FLOORS = {
     "workers.drift",
     "dashboards",
 }
-# Where floors meet. `stack` is the laptop's own pipeline; `commands` is what cli.py calls, so that it holds no logic.
+# Where floors meet. `stack` is the laptop's own pipeline; `commands` is what workers.cli calls, so that it holds no logic.
 JOINING = {
     "workers.pipeline",
     "workers.block_result",

@@ -1,1 +1,1 @@
-"""What each `voxpop` command does and how it shows its result. `workers/cli.py` parses and calls."""
+"""What each `voxpop` command does and how it shows its result. `workers/cli` parses and calls."""
