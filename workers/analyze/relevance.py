@@ -19,7 +19,7 @@ from workers.slm.topics import Topics
 
 Array = NDArray[np.float32]
 WEIGHTS: Final = (3.23, 3.55, 1.63)  # of words, aspects, topic
-BIAS: Final = -4.33
+BIAS: Final = -4.31
 
 
 class _Reading(NamedTuple):

@@ -145,6 +145,7 @@ class _Work:
         self._spread = spread_of(group.texts)
         self._named = set(topical(product))  # that a text names the product says nothing of it
         self._shared: dict[Piece, float] = {}
+        self._plain: dict[Piece, bool] = {}
         self._drafted: list[Sentence] = []
         self._quoted: list[Sentence] = []
         self.refused: Counter[str] = Counter()
@@ -217,7 +218,11 @@ class _Work:
         near = sorted((p for p in worths if worths[p] > 0), key=lambda p: -worths[p])[:SHORTLIST]
         self._note_shared([piece for piece in near if piece not in self._shared])
         fit = [piece for piece in near if self._shared[piece] > 0]
-        return max(fit, key=lambda p: worths[p] * (1 + MEANING * self._shared[p]), default=None)
+        return max(fit, key=lambda p: worths[p] * (1 + MEANING * self._shared[p]) * self._weight(p), default=None)
+
+    def _weight(self, piece: Piece) -> float:
+        """What neither praises nor blames says little alone: what it is told for stands in the sentences around it."""
+        return 1.0 if self._wanted is not None or self._plain[piece] else FLAT
 
     def _worth(self, piece: Piece, covered: set[str]) -> float:
         """By what others say, too; when something is asked, by how far it answers, if it says anything new."""
@@ -228,7 +233,8 @@ class _Work:
 
     def _note_shared(self, pieces: Sequence[Piece]) -> None:
         """How far the other texts have a clause that means the same, 0…1; 0 for what is toxic."""
-        vectors, _ = self._reader.seen([piece.text for piece in pieces])
+        vectors, leanings = self._reader.seen([piece.text for piece in pieces])
+        self._plain |= {piece: abs(own) >= LEANS for piece, own in zip(pieces, leanings.tolist(), strict=True)}
         toxic = self._reader.toxicity(vectors) if pieces else ()
         numbers = range(len(self._group.texts))
         for piece, vector, toxicity in zip(pieces, vectors, toxic, strict=bool(pieces)):
@@ -254,6 +260,7 @@ class _Work:
 WANTED: Final = 0.3  # from this share on a sentence says what is wanted
 SHORTLIST: Final = 12  # pieces that are compared by meaning
 MEANING: Final = 1.0  # what a piece that all texts share by meaning is worth more than one that none shares
+FLAT: Final = 0.25  # what a quotation is worth that leans to neither side
 TOXIC: Final = 0.5  # from this probability on a text is not quoted
 CITED_WITHIN: Final = 0.03  # of the best cosine: texts that say the same
 CITED_MOST: Final = 4
