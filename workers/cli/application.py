@@ -79,6 +79,7 @@ def _fail(error: Exception, code: int, debug: bool) -> NoReturn:
 
 
 def settings_of(*, serving: bool = False) -> Settings:
+    """The settings, with logs as they say; `serving` processes tell what their libraries log, too. Raises `UsageError`."""
     from workers.logs import configure_logs
 
     settings = load_settings()

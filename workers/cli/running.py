@@ -168,7 +168,7 @@ def migrate_command(
 
 @commands.command()
 def doctor(as_json: AsJson = False) -> None:
-    """Check broker, ClickHouse, packs, clock and disk, and say what to do about what is wrong.
+    """Check broker, ClickHouse, packs, clock, retention and disk, and say what to do about what is wrong.
 
     Example: voxpop doctor
     """

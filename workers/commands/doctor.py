@@ -132,7 +132,7 @@ def _retention(settings: Settings) -> str:
             f"texts that should have gone {LATE.days} days ago and more are still there ({named});"
             " run every night: voxpop retention --apply"
         )
-    return f"no text of {len(ends)} sources that have days is over them for longer than {LATE.days}"
+    return f"no text of {len(ends)} sources that have days is over them for longer than {LATE.days} days"
 
 
 def _pack(settings: Settings) -> str:
