@@ -1,5 +1,6 @@
 """`voxpop worker`: builds every part that the settings ask for, joins them, and runs until told to stop."""
 
+import faulthandler
 import signal
 from collections.abc import Callable
 
@@ -90,7 +91,8 @@ def _routed(route: RouteSettings, live: Callable[[str], LivePack]) -> LivePack:
 
 
 def run_worker(settings: Settings) -> None:
-    """`voxpop worker`: builds all parts, runs until SIGTERM or SIGINT, ends cleanly.
+    """`voxpop worker`: builds all parts, runs until SIGTERM or SIGINT, ends cleanly. SIGUSR1 has it write to standard error
+    where each of its threads is.
 
     Raises `VoxpopError` when a part cannot be built or the worker has to give up.
     """
@@ -105,6 +107,7 @@ def run_worker(settings: Settings) -> None:
         worker = Worker(settings, BlockConsumer(settings.kafka, settings.worker), processor, producer)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.stop())
+        faulthandler.register(signal.SIGUSR1)
         probes = Probes(healthy=lambda: worker.healthy, ready=lambda: worker.ready)
         with serving(probes, settings.worker.http_host, settings.worker.http_port):
             log.info("worker started", pack=settings.model.pack, topics=settings.kafka.topics)

@@ -15,7 +15,15 @@ from kafka.protocol.consumer import JoinGroupRequest, LeaveGroupRequest, LeaveGr
 
 from workers.embedded import broker_relay
 from workers.embedded.broker import _relay
-from workers.embedded.broker_relay import Connection, Groups, Malformed, group_of, has_left, without_tagged_fields
+from workers.embedded.broker_relay import (
+    Connection,
+    Groups,
+    Malformed,
+    group_of,
+    has_left,
+    session_s_of,
+    without_tagged_fields,
+)
 from workers.embedded.process import ChildProcess, accepts_connections, free_port
 
 HEAD = bytes.fromhex("00000001 0000")  # correlation id, error code
@@ -138,16 +146,17 @@ def test_what_a_member_that_leaves_is_told_reads_as_done(version: int) -> None:
 
 @pytest.mark.parametrize("version", range(10))
 def test_the_group_is_read_from_a_request_of_any_version(version: int) -> None:
-    assert group_of(joining(version, "größe")) == "größe".encode()
+    group, end = group_of(joining(version, "größe"))
+    assert (group, session_s_of(joining(version, "größe"), end)) == ("größe".encode(), 6.0)
     if version <= 5:
-        assert group_of(leaving(version, "g" * 200)) == b"g" * 200
+        assert group_of(leaving(version, "g" * 200))[0] == b"g" * 200
 
 
 @given(st.binary(max_size=60), st.sampled_from([b"\0\x0b", b"\0\x0d"]))
 def test_requests_of_any_bytes_pass_or_are_understood(noise: bytes, key: bytes) -> None:
     request = key + noise
     with contextlib.suppress(Malformed):
-        assert group_of(request) in request
+        assert group_of(request)[0] in request
     assert Connection(Groups()).request(request) == request
 
 
@@ -162,5 +171,28 @@ def test_a_member_leaves_unheard_only_while_another_connection_is_in_its_group()
     assert first.answer(b"\0\0\0\6another") == b"\0\0\0\6another"
     assert first.answer(b"\0\0\0\7whatever") == has_left(leaving(3))
     assert first.answer(b"\0\0\0\7whatever") == b"\0\0\0\7whatever"
+
+
+@pytest.mark.parametrize("said_so", [True, False])
+def test_a_member_that_went_unheard_is_in_its_group_until_its_session_is_over(said_so: bool) -> None:
+    now = 100.0
+    groups = Groups(lambda: now)
+    first, second = Connection(groups), Connection(groups)
+    for connection in (first, second):
+        connection.request(joining(5))
+    if said_so:
+        assert first.request(leaving(3)) != leaving(3)
+    first.close()
+    assert second.request(leaving(3)) != leaving(3)
+    now += 6.1
+    assert second.request(leaving(3)) == leaving(3)
+
+
+def test_a_member_whose_farewell_was_heard_is_gone_at_once() -> None:
+    groups = Groups()
+    first, second = Connection(groups), Connection(groups)
+    first.request(joining(5))
+    assert first.request(leaving(3)) == leaving(3)
+    second.request(joining(5))
     first.close()
     assert second.request(leaving(3)) == leaving(3)

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from workers.failpoints import VARIABLE
 from workers.settings import Settings, as_environment
 
 GRACE_S = 40.0
+STACKS_S = 0.5  # what a worker has to write where its threads are
 WORKER_COMMAND = (sys.executable, "-m", "workers.cli", "worker")
 
 
@@ -106,6 +107,15 @@ class Fleet:
             slot.frozen_until = now + slot.hold_s
             self.fired[slot.armed.partition("@")[0]] += 1
         return frozen
+
+    def where_they_are(self) -> Iterator[str]:
+        """What each worker wrote last, and where its threads are now: for a stream that does not come on."""
+        for slot in self.running():
+            assert slot.process is not None  # noqa: S101 - it runs
+            with suppress(ProcessLookupError):
+                os.kill(slot.process.pid, signal.SIGUSR1)
+            time.sleep(STACKS_S)
+            yield from (f"worker {slot.number}: {line}" for line in slot.process.last_lines())
 
     def running(self) -> list[Slot]:
         """The slots whose worker runs and is meant to."""

@@ -221,6 +221,8 @@ class _Run:
         while lag > 0:
             if time.monotonic() > since + STUCK_LIMIT_S:
                 self._say(f"the stream is stuck: {lag:,} messages are not committed")
+                for line in self._fleet.where_they_are():
+                    self._say(line)
                 break
             self._watch(1.0)
             left = self._lag()

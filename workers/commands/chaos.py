@@ -35,7 +35,14 @@ def show_chaos(settings: Settings, request: ChaosRequest, out: Console, err: Con
         if kept:
             shutil.rmtree(directory, ignore_errors=True)
         else:
-            err.print(f"· logs and data are in {directory}", style="dim", markup=False, highlight=False, soft_wrap=True)
+            again = (
+                f"--broker {request.broker} --faults {request.faults} --events {request.events} --seed {request.seed}"
+            )
+            for line in (
+                f"logs and data are in {directory}",
+                f"the same faults again: voxpop chaos {again} --workers {request.workers}",
+            ):
+                err.print(f"· {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
     return kept
 
 

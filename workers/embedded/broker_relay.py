@@ -9,8 +9,9 @@ every one of them is optional.
 
 Tansu 0.6 forgets a member that leaves, but not that it led the group: when the leader leaves while another member is
 joining, everybody who joins from then on is told to wait for a leader that is gone, for minutes or for ever. A member whose
-session times out is forgotten rightly. So a member that leaves while another connection is in its group is told that it
-has left, and the broker is asked something harmless in its place: the session of who left ends by itself.
+session times out is forgotten rightly. So a member that leaves while another is in its group is told that it has left, and
+the broker is asked something harmless in its place: the session of who left ends by itself. In the group is who has joined
+by a connection that is open, and who went without the broker's hearing of it, until the session is over.
 
 All other bytes pass as they are.
 """
@@ -19,6 +20,7 @@ import asyncio
 import contextlib
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 JOIN_GROUP, LEAVE_GROUP, API_VERSIONS = 11, 13, 18
@@ -67,8 +69,8 @@ def _after_tagged_fields(data: bytes, at: int) -> int:
     return at
 
 
-def group_of(request: bytes) -> bytes:
-    """The group that a JoinGroup or LeaveGroup request names. Raises `Malformed`."""
+def group_of(request: bytes) -> tuple[bytes, int]:
+    """The group that a JoinGroup or LeaveGroup request names, and where its name ends. Raises `Malformed`."""
     if _key(request) not in (JOIN_GROUP, LEAVE_GROUP):
         raise Malformed("another kind of request, or none")
     try:
@@ -84,7 +86,13 @@ def group_of(request: bytes) -> bytes:
         raise Malformed("it ends too early") from error
     if size < 0 or at + size > len(request):
         raise Malformed("it ends too early")
-    return request[at : at + size]
+    return request[at : at + size], at + size
+
+
+def session_s_of(request: bytes, at: int) -> float:
+    """The time in seconds after which a member that is silent is gone, of a JoinGroup request whose group's name ends at
+    `at`."""
+    return max(0, int.from_bytes(request[at : at + 4], "big", signed=True)) / 1000
 
 
 def has_left(request: bytes) -> bytes:
@@ -110,23 +118,35 @@ def _is_flexible(request: bytes) -> bool:
 
 
 class Groups:
-    """Which open connections have joined which group."""
+    """Who the broker holds to be in which group: open connections that have joined it, and sessions that are not over of
+    those that went without a farewell that it has heard."""
 
-    def __init__(self) -> None:
-        self._joined: dict[bytes, set[object]] = {}
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._joined: dict[bytes, dict[object, float]] = {}  # the session's length, in seconds
+        self._silent_until: dict[bytes, float] = {}
 
-    def note(self, group: bytes, connection: object) -> None:
+    def note(self, group: bytes, connection: object, session_s: float) -> None:
         """It has asked to join."""
-        self._joined.setdefault(group, set()).add(connection)
+        self._joined.setdefault(group, {})[connection] = session_s
 
     def leaves_others(self, group: bytes, connection: object) -> bool:
-        """Whether another connection has joined the group."""
-        return bool(self._joined.get(group, set()) - {connection})
+        """Whether another is in the group."""
+        return self._silent_until.get(group, 0.0) > self._clock() or bool(
+            self._joined.get(group, {}).keys() - {connection}
+        )
+
+    def left(self, group: bytes, connection: object) -> None:
+        """It leaves the group, and the broker is told."""
+        self._joined.get(group, {}).pop(connection, None)
 
     def closed(self, connection: object) -> None:
-        """It is in no group any more."""
+        """It has gone; of a group that it was in the broker has not heard that it leaves."""
+        now = self._clock()
+        self._silent_until = {group: until for group, until in self._silent_until.items() if until > now}
         for group in [group for group, joined in self._joined.items() if connection in joined]:
-            self._joined[group].discard(connection)
+            until = now + self._joined[group].pop(connection)
+            self._silent_until[group] = max(until, self._silent_until.get(group, 0.0))
             if not self._joined[group]:
                 del self._joined[group]
 
@@ -141,14 +161,16 @@ class Connection:
     def request(self, request: bytes) -> bytes:
         """What the broker is asked."""
         try:
-            group = group_of(request)
+            group, end = group_of(request)
         except Malformed:
             return request
         if _key(request) == JOIN_GROUP:
-            self._groups.note(group, self)
+            self._groups.note(group, self, session_s_of(request, end))
         elif self._groups.leaves_others(group, self):
             self._instead[request[4:8]] = has_left(request)
             return _nothing_asked(request)
+        else:
+            self._groups.left(group, self)
         return request
 
     def answer(self, answer: bytes) -> bytes:

@@ -15,7 +15,7 @@ from workers.embedded import supervisor
 from workers.errors import VoxpopError
 
 POLL_S = 0.02
-LOG_TAIL_BYTES = 4096
+LOG_TAIL_BYTES = 16_384
 
 
 class EmbeddedError(VoxpopError):
@@ -142,10 +142,14 @@ class ChildProcess:
 
     def last_words(self) -> str:
         """The last line this run wrote to its log, or a sentence saying that there is none."""
+        lines = self.last_lines()
+        return lines[-1] if lines else "it wrote nothing"
+
+    def last_lines(self) -> list[str]:
+        """What this run wrote to its log last: at most `LOG_TAIL_BYTES` of it."""
         with self.log_file.open("rb") as log:
             log.seek(max(self._log_start, self.log_file.stat().st_size - LOG_TAIL_BYTES))
-            lines = log.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it wrote nothing"
+            return log.read().decode(errors="replace").strip().splitlines()
 
     def _close_pipe(self) -> None:
         """End of file on this pipe is the supervisor's order to stop the command."""
