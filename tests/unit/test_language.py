@@ -2,13 +2,15 @@ import gzip
 import json
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from workers.analyze.language import UNKNOWN, detect_language
+from workers.analyze.language import HOME, UNKNOWN, _model, detect_language
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 # The floor of each language is its measured accuracy less two points. The German set holds many English tweets.
@@ -97,3 +99,23 @@ def test_any_text_gets_a_code_and_a_probability(text: str) -> None:
 def test_importing_it_does_not_load_the_model() -> None:
     check = "import sys, workers.analyze.language; sys.exit('py3langid' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+@lru_cache
+def ranker() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    load: Any = LanguageIdentifier.from_model_file
+    return load(MODEL_FILE, norm_probs=True)
+
+
+@settings(deadline=None)  # the first text loads both
+@given(
+    st.text(max_size=60) | st.sampled_from(["grazie mille", "hvala ti puno", "Всё хорошо", "DANKE SCHÖN", "ok", "…"])
+)
+def test_the_models_probabilities_are_those_that_it_ranks_by(text: str) -> None:
+    """`rank` is the library's own way to them, and slower: an update of the library may not part the two."""
+    ranked = dict(ranker().rank(text))
+    best, probability, at_home = _model()(text)
+    assert probability == max(p for code, p in ranked.items() if len(code) == 2) == ranked[best]
+    assert at_home == [ranked[code] for code in HOME]

@@ -15,6 +15,7 @@ from workers.analyze.redact import (
     Redacted,
     Redactor,
     author_pseudonym,
+    emails,
     redact_identifier,
     redact_url,
 )
@@ -349,6 +350,25 @@ phones = st.sampled_from(
         )
     ]
 )
+
+
+PIECES = st.sampled_from(
+    str.split(
+        """@ @home @united jo x.y b.com gmail gmail.com yahoo.es yahoo arroba [at] (a) _at_ dot punto com es mail: correo:
+        E-MAIL maıl: @[1.2.3.4] " ' / = & . - + 12 é 漢"""
+    )
+) | st.sampled_from([" ", "  ", "\n", "@ ", " @", " at ", "at", ". "])
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+@example('"jo y"@b.com')
+def test_what_is_looked_for_at_first_hides_no_address(text: str) -> None:
+    """Most patterns are tried only on a text that has what every match of theirs has."""
+    written = (emails._EMAIL, emails._EMAIL_ODD, emails._EMAIL_LOOSE)
+    found = {emails._trim_quotes(text, *match.span()) for pattern in written for match in pattern.finditer(text)}
+    found |= {match.span("address") for match in emails._EMAIL_CUE.finditer(text) if "@" in text}
+    found |= {match.span() for pattern in emails._EMAIL_SPOKEN for match in pattern.finditer(text)}
+    assert {*emails.emails(text)} == found
 
 
 @given(words, st.emails(), words)

@@ -29,9 +29,6 @@ from workers.stream.lag import LagProbe
 TICK_S = 0.05
 LOOK_S = 0.2  # between two looks at how many rows there are
 FAULTS_AHEAD = 4  # the feed waits for the faults: events must flow until the last of them
-# The embedded broker's group can stay stuck in joining when members go on dying while it is being joined: there every fault
-# waits until rows are written again after the one before it. On Apache Kafka most come whatever the group is doing.
-CALM = {"embedded": 1.0, "kafka": 0.15}
 RECOVERY_LIMIT_S = 30.0
 START_LIMIT_S = 90.0
 STUCK_LIMIT_S = 90.0  # after the last fault and the last event, the group must come on at least so often until the end
@@ -72,14 +69,7 @@ class _Run:
         for failpoints, hold_s in (*self._request.armed, *[("", 0.0)] * self._request.workers)[: self._request.workers]:
             self._fleet.add(failpoints, hold_s)
         self._feed.start()
-        restarts = isinstance(self._broker, ApacheKafka)
-        plan = make_plan(
-            self._request.seed,
-            self._request.faults,
-            broker_restarts=restarts,
-            gap_s=self._request.gap_s,
-            calm=CALM[self._request.broker],
-        )
+        plan = make_plan(self._request.seed, self._request.faults, self._request.broker, gap_s=self._request.gap_s)
         self._feed.allow(0.2)
         self._wait_for_first_row()
         for fault in plan:

@@ -62,7 +62,7 @@ def _settings(request: ChaosRequest, base: Settings, bootstrap_servers: str, cli
     kafka = base.kafka.model_copy(
         update={
             "bootstrap_servers": bootstrap_servers,
-            "session_timeout_ms": int(SESSION_S * 1000),
+            "session_timeout_ms": int(SESSION_S[request.broker] * 1000),
             "security_protocol": "PLAINTEXT",
             "sasl_mechanism": None,
             "ssl_certfile": None,

@@ -31,6 +31,11 @@ _EMAIL_CUE = re.compile(
     r"(?P<address>[\w.+-]+\s{0,3}@\s{0,3}[\w-]+\s{0,2}(?:\.\s{0,2}[\w-]+){1,3})",
     re.I,
 )
+# What every match of the patterns above has in it; these begin with one character, and are looked for much faster.
+_AT_HOST = re.compile(rf"@{_HOST}")
+_AT_PROVIDER = re.compile(
+    rf"@\s{{0,3}}(?:{_PROVIDER_HOST}|(?:gmail|hotmail|outlook|yahoo|icloud|protonmail)(?!\w))", re.I
+)
 # Of a text in small letters: what stands for @ when an address is spelled out. Patterns that begin with letters of one case,
 # or with one of a few characters, are looked for much faster than others.
 _BRACKETED = re.compile(r"[\[({<]\s?(?:at|a|@)\s?[\])}>]")
@@ -62,13 +67,15 @@ def _trim_quotes(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def emails(text: str) -> Iterator[tuple[int, int]]:
+    small = text.lower()
     if "@" in text:
-        for pattern in (_EMAIL, _EMAIL_ODD, _EMAIL_LOOSE):
+        written = (_EMAIL, _EMAIL_ODD) if _AT_HOST.search(text) else ()
+        for pattern in (*written, *((_EMAIL_LOOSE,) if _AT_PROVIDER.search(text) else ())):
             for match in pattern.finditer(text):
                 yield _trim_quotes(text, *match.span())
-        for match in _EMAIL_CUE.finditer(text):
-            yield match.span("address")
-    small = text.lower()
+        if "mail" in small or "correo" in small or not text.isascii():
+            for match in _EMAIL_CUE.finditer(text):
+                yield match.span("address")
     if "arroba" in small or "_at_" in small or _BRACKETED.search(small):
         patterns: tuple[re.Pattern[str], ...] = _EMAIL_SPOKEN
     else:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 
 
@@ -58,7 +58,9 @@ def brands_of(product: str) -> frozenset[str]:
     return frozenset({run for run in runs if len(run) >= 4 and not run.isdigit()} | {"".join(words)} - {""})
 
 
-def _is_company(name: str, brands: Collection[str]) -> bool:
+@lru_cache(maxsize=16_384)
+def _is_company(name: str, brands: frozenset[str]) -> bool:
+    """Remembered: a company's own handles stand in most of the texts that are sent to it."""
     candidates = {name_key(name)}
     for _ in range(3):
         if not candidates.isdisjoint(brands):
@@ -70,7 +72,7 @@ def _is_company(name: str, brands: Collection[str]) -> bool:
     return False
 
 
-def _is_person(match: re.Match[str], brands: Collection[str], *, glued: bool) -> bool:
+def _is_person(match: re.Match[str], brands: frozenset[str], *, glued: bool) -> bool:
     """`glued`: it follows a letter or a digit without a space."""
     name = match["name"]
     first = re.split(r"[.-]", name, maxsplit=1)[0]
@@ -84,7 +86,7 @@ def _is_person(match: re.Match[str], brands: Collection[str], *, glued: bool) ->
     return not _is_company(name, brands)
 
 
-def _people(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
+def _people(text: str, brands: frozenset[str]) -> Iterator[tuple[int, int]]:
     """Handles of people. What is glued to one of them stands alone: in a chain of them all are found at once, where one
     more a pass would take time quadratic in its length."""
     last_end = 0
@@ -95,7 +97,7 @@ def _people(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def handles(text: str, brands: Collection[str]) -> Iterator[tuple[int, int]]:
+def handles(text: str, brands: frozenset[str]) -> Iterator[tuple[int, int]]:
     if "/" in text:
         for match in _PROFILE.finditer(text):
             name = match["name"].removeprefix("@")

@@ -16,7 +16,7 @@ def redact_identifier(value: str) -> str:
 
     Such a value becomes "h:" and 32 hex digits of its SHA-256, so that distinct ids stay distinct and equal ones equal.
     """
-    if not until_nothing_left(value, lambda folded: _find_in_identifier(folded, ())).redactions:
+    if not until_nothing_left(value, lambda folded: _find_in_identifier(folded, frozenset())).redactions:
         return value
     return "h:" + hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
@@ -37,7 +37,7 @@ def author_pseudonym(author: str, salt: bytes) -> str:
     return hmac.new(salt, author.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
 
 
-def _find_in_identifier(text: str, brands: Collection[str]) -> Iterator[tuple[str, int, int]]:
+def _find_in_identifier(text: str, brands: frozenset[str]) -> Iterator[tuple[str, int, int]]:
     yield from (("email", *span) for span in emails(text))
     yield from (("handle", *span) for span in handles(text, brands))
     for run in runs_of_digits(text):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 from workers.analyze.redact.cards import cards
@@ -26,17 +27,18 @@ class Redactor:
 
     def __init__(self, *, regions: Sequence[str] = REGIONS, public_handles: Collection[str] = ()) -> None:
         self._regions = tuple(regions)
-        self._public = frozenset(name_key(handle) for handle in public_handles)
+        public = frozenset(name_key(handle) for handle in public_handles)
+        self._brands = lru_cache(maxsize=4096)(lambda product: public | brands_of(product))
 
     def redact(self, text: str, *, product: str = "") -> Redacted:
         """`text` with its personal data replaced. Redacting the result again changes nothing.
 
         The noncharacters U+FDD0 to U+FDEF, which have no business in a text, come back as U+FFFD.
         """
-        brands = self._public | brands_of(product)
+        brands = self._brands(product)
         return until_nothing_left(text, lambda folded: self._find(folded, brands))
 
-    def _find(self, text: str, brands: Collection[str]) -> Iterator[tuple[str, int, int]]:
+    def _find(self, text: str, brands: frozenset[str]) -> Iterator[tuple[str, int, int]]:
         yield from (("email", *span) for span in emails(text))
         digits = len(_DIGIT.findall(text))
         yield from find_ids(text, digits)
