@@ -78,6 +78,10 @@ class Asker:
         """P(answers) of each of the nearest texts, (n,)."""
         return self._relevance.of([_seen(near) for near in nearest.texts], question, nearest.weights)
 
+    def evidence(self, question: Question, nearest: Nearest) -> Array:
+        """What that is reckoned from, (n, 3); see `Relevance.evidence`."""
+        return self._relevance.evidence([_seen(near) for near in nearest.texts], question, nearest.weights)
+
     def nearest(self, question: Question, among: Among, store: NearestTexts) -> Nearest:
         """The texts that are looked at again."""
         found = store.find(Sought(self.vector(question), question.stems), among, NEAREST)

@@ -21,6 +21,7 @@ from workers.analyze.judge import Judge
 from workers.analyze.question import Question, read_question
 from workers.ask import NEAREST, Asker, LateAsker, open_asker
 from workers.errors import VoxpopError
+from workers.evaluate.relevance import compared, read_asked, table
 from workers.settings import DashboardSettings, DashboardTokens, Settings
 from workers.stack import Stack
 from workers.store.connect import connect
@@ -127,6 +128,15 @@ def test_words_and_topics_together_find_more_than_either_and_the_second_look_mos
     assert found["looked at again"].all >= 0.65
     assert found["looked at again"].same >= 0.75
     assert found["looked at again"].across >= 0.5
+
+
+def test_the_weights_in_use_find_what_fitted_ones_would(asker: Asker, store: NearestTexts) -> None:
+    asked = read_asked(DATA / "questions.yaml", asker, store)
+    rows = compared(asked)
+    print(table(rows, asked))
+    used, other = rows["in use"][1], rows["fitted on the others"][1]
+    assert used.recall >= other.recall - 0.02
+    assert used.wrongly <= 1
 
 
 def test_filters_narrow_what_is_compared(asker: Asker, store: NearestTexts) -> None:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
@@ -126,9 +126,17 @@ def test_a_query_that_would_write_or_makes_no_sense_is_refused_in_one_line(
 # --- dead letters, and a worker that is told to stop --------------------------------------------------------------------
 
 
+class Letter(NamedTuple):
+    """A message that a wrongly configured worker sent to the dead letters; that worker's exit code at SIGTERM, and what it
+    wrote when it was asked before where its threads are."""
+
+    value: bytes
+    exit_code: int
+    threads: bytes
+
+
 @pytest.fixture(scope="module")
-def letter(own: tuple[Settings, dict[str, str]], reader: Reader) -> tuple[bytes, int | None]:
-    """A message that a wrongly configured worker sent to the dead letters, and that worker's exit code at SIGTERM."""
+def letter(own: tuple[Settings, dict[str, str]], reader: Reader) -> Letter:
     settings, environment = own
     value = event("large", text="The battery dies fast. " * 100)
     producer = AcknowledgedProducer(settings.kafka)
@@ -137,35 +145,44 @@ def letter(own: tuple[Settings, dict[str, str]], reader: Reader) -> tuple[bytes,
         producer.send_all([large, small])
         producer.close()
         wait_for(lambda: reader.count("dead_letters") == 1 and reader.count("insights") == 1)
+        worker.send_signal(signal.SIGUSR1)
+        time.sleep(0.2)  # it is written by the signal's handler; two signals at once come in any order
         worker.send_signal(signal.SIGTERM)
-        worker.wait(timeout=6)  # the embedded broker's session timeout: longer would look like a crash to the group
-        return value, worker.returncode
+        # The embedded broker's session timeout: longer would look like a crash to the group.
+        _, told = worker.communicate(timeout=6)
+        return Letter(value, worker.returncode, told)
 
 
 def test_a_worker_ends_with_0_at_sigterm_in_time_and_has_committed_what_it_did(
-    letter: tuple[bytes, int | None], own: tuple[Settings, dict[str, str]]
+    letter: Letter, own: tuple[Settings, dict[str, str]]
 ) -> None:
     settings, _ = own
-    assert letter[1] == 0
+    assert letter.exit_code == 0
     consumer = KafkaConsumer(bootstrap_servers=settings.kafka.bootstrap_servers, group_id=settings.kafka.group_id)
     committed = [consumer.committed(TopicPartition(TOPIC, number)) or 0 for number in range(4)]
     consumer.close(autocommit=False)
     assert sum(committed) == 2
 
 
+def test_a_worker_tells_where_its_threads_are_at_sigusr1_and_goes_on(letter: Letter) -> None:
+    assert letter.threads.count(b"most recent call first") > 3
+    assert b"workers/pipeline.py" in letter.threads
+    assert letter.threads.index(b"most recent call first") < letter.threads.index(b"worker stopped")
+
+
 def test_the_list_shows_why_and_the_exact_bytes(
-    letter: tuple[bytes, int | None], own: tuple[Settings, dict[str, str]], voxpop: Voxpop
+    letter: Letter, own: tuple[Settings, dict[str, str]], voxpop: Voxpop
 ) -> None:
     machine = voxpop("deadletters", "list", "--reason", "oversize", "--json", environment=own[1])
     (shown,) = lines(machine.stdout)
     assert (shown["topic"], shown["reason"], shown["key"]) == (TOPIC, "oversize", "Thing")
-    assert shown["value"].encode() == letter[0]
+    assert shown["value"].encode() == letter.value
     assert voxpop("deadletters", "list", "--reason", "bad_json", "--json", environment=own[1]).stdout == ""
     assert "the limit is 1,024" in voxpop("deadletters", "list", environment=own[1]).stdout
 
 
 def test_a_dead_letter_sent_again_after_the_fix_becomes_one_insight(
-    letter: tuple[bytes, int | None], own: tuple[Settings, dict[str, str]], reader: Reader, voxpop: Voxpop
+    letter: Letter, own: tuple[Settings, dict[str, str]], reader: Reader, voxpop: Voxpop
 ) -> None:
     _, environment = own
     rehearsal = voxpop("deadletters", "replay", "--dry-run", environment=environment)
@@ -180,7 +197,7 @@ def test_a_dead_letter_sent_again_after_the_fix_becomes_one_insight(
     rows = reader.select("SELECT sum(volume), count() FROM v_product_daily").result_rows
     assert [tuple(row) for row in rows] == [(2, 1)]
     *_, replayed = read(own[0].kafka, TOPIC, 3)
-    assert (replayed.key, replayed.value) == (b"Thing", letter[0])
+    assert (replayed.key, replayed.value) == (b"Thing", letter.value)
     assert [name for name, _ in replayed.headers] == ["trace", "voxpop.replayed"]
     assert dict(replayed.headers)["trace"] == b"\xff"
 

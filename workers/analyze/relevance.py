@@ -1,7 +1,8 @@
 """How likely a text, or a sentence, answers a question: by its words, by the aspects it speaks of, by what it is about.
 
 Aspects carry a question over to another language: the taxonomy describes them in several, and the model finds them in any
-it serves. A logistic regression joins the three; it was fitted on the pairs of tests/questions.yaml.
+it serves. A logistic regression joins the three; `python -m workers.evaluate.relevance` fits it anew on the pairs of
+tests/questions.yaml and says what it would bring.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,16 +43,20 @@ class Relevance:
 
     def of(self, texts: Sequence[str], question: Question, weights: Mapping[str, float]) -> Array:
         """P(answers) of each text, (n,). `weights` says how much each stem of the question counts."""
+        logits = self.evidence(texts, question, weights) @ np.array(WEIGHTS, np.float32) + BIAS
+        probabilities: Array = 1 / (1 + np.exp(-logits))
+        return probabilities
+
+    def evidence(self, texts: Sequence[str], question: Question, weights: Mapping[str, float]) -> Array:
+        """What `WEIGHTS` weigh, (n, 3): the share of the question's words, likeness of aspects, likeness of topic."""
         if not texts:
-            return np.zeros(0, np.float32)
+            return np.zeros((0, 3), np.float32)
         asked, *said = self._read([question.text, *texts])
         vector = self.vector(question)
         aspects = normalised(np.stack([each.aspects for each in said])) @ normalised(asked.aspects[None])[0]
         topics = [float((each.topics @ vector).max(initial=0)) for each in said]
         words = [_share(text, weights) for text in texts]
-        logits = np.array(WEIGHTS, np.float32) @ np.array([words, aspects, topics], np.float32) + BIAS
-        probabilities: Array = 1 / (1 + np.exp(-logits))
-        return probabilities
+        return np.array([words, aspects, topics], np.float32).T
 
     def _read(self, texts: Sequence[str]) -> list[_Reading]:
         clauses = [[(span.start, span.end) for span in split_clauses(text)] for text in texts]

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator
 
+from workers.analyze.redact.folding import small_letters
+
 _LOCAL = r"\w\-.+%'!#$*^`{|}~"
 _HOST = r"(?:\[[0-9A-Fa-f:.]{3,45}\]|(?:[\w-]+\.)+(?:xn--[\w-]+|[^\W\d_]{2,}))"
 _PROVIDER = (
@@ -67,13 +69,13 @@ def _trim_quotes(text: str, start: int, end: int) -> tuple[int, int]:
 
 
 def emails(text: str) -> Iterator[tuple[int, int]]:
-    small = text.lower()
+    small = small_letters(text)
     if "@" in text:
         written = (_EMAIL, _EMAIL_ODD) if _AT_HOST.search(text) else ()
         for pattern in (*written, *((_EMAIL_LOOSE,) if _AT_PROVIDER.search(text) else ())):
             for match in pattern.finditer(text):
                 yield _trim_quotes(text, *match.span())
-        if "mail" in small or "correo" in small or not text.isascii():
+        if "mail" in small or "correo" in small:
             for match in _EMAIL_CUE.finditer(text):
                 yield match.span("address")
     if "arroba" in small or "_at_" in small or _BRACKETED.search(small):

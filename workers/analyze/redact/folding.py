@@ -51,3 +51,10 @@ def folded_copy(text: str) -> tuple[str, list[int] | None]:
     pieces.append(text[done:])
     origins.extend(range(done, len(text) + 1))
     return "".join(pieces), origins
+
+
+def small_letters(text: str) -> str:
+    """Letters as patterns that mind no case compare them: what one of them finds has its letters in here."""
+    if text.isascii():
+        return text.lower()
+    return text.replace("\u0130", "i").lower().replace("\u0131", "i").replace("\u017f", "s")

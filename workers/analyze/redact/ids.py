@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from workers.analyze.redact.folding import small_letters
+
 
 def _is_es_nif(value: str) -> bool:
     from stdnum.es import nif
@@ -116,7 +118,10 @@ def _announced(cues: str, value: str) -> re.Pattern[str]:
 
 
 _DIGITS_SPACED = r"[0-9](?:[\s.-]{0,2}[0-9]){%d,%d}"
+# One of these is in every match of the next.
+_SECURITY_CUES: Final = ("cvv", "cvc", "csc", "security code", "digo de seguridad")
 _SECURITY_CODE = _announced(r"cvv2?|cvc2?|csc|security code|c[oó]digo de seguridad", r"[0-9]{3,4}")
+_ANNOUNCED_IP = _announced(r"ip|ip address|direcci[oó]n ip", r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
 _ANNOUNCED: Final = (
     (
         "national_id",
@@ -142,9 +147,8 @@ _ANNOUNCED: Final = (
         ),
     ),
     ("card", _SECURITY_CODE),
-    ("ip", _announced(r"ip|ip address|direcci[oó]n ip", r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")),
+    ("ip", _ANNOUNCED_IP),
 )
-_NOT_DENSE: Final = tuple((kind, pattern) for kind, pattern in _ANNOUNCED if kind == "ip" or pattern is _SECURITY_CODE)
 # Most texts have no five digits so near each other, and all but a few kinds of ids have.
 _DENSE = re.compile(r"[0-9](?:[\s.-]{0,2}[0-9]){4}")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[\s.-]{0,2}[A-Za-z0-9]){11,30}")
@@ -152,17 +156,23 @@ _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[0-9]{2}(?:[\s.-]{0,2}[A-Za-z0-9
 
 def find_ids(text: str, digits: int) -> Iterator[tuple[str, int, int]]:
     """(kind, start, end) of every id, account and announced number. `digits`: how many the text has; few hold no id."""
+    dense = digits >= 5 and _DENSE.search(text) is not None
     if digits >= 5:
         yield from (("iban", *span) for span in _ibans(text))
-        dense = _DENSE.search(text) is not None
-        for kind, pattern in _ANNOUNCED if dense else _NOT_DENSE:
-            yield from ((kind, *match.span("value")) for match in pattern.finditer(text))
-        for shape in _SHAPES:
-            for match in shape.pattern.finditer(text) if dense or not shape.dense else ():
-                if shape.valid(re.sub(r"[\s.-]", "", match.group())):
-                    yield (shape.kind, *match.span())
-    elif digits >= 3:
-        yield from (("card", *match.span("value")) for match in _SECURITY_CODE.finditer(text))
+    for kind, pattern in _ANNOUNCED if dense else _announced_sparsely(text, digits):
+        yield from ((kind, *match.span("value")) for match in pattern.finditer(text))
+    for shape in _SHAPES if digits >= 5 else ():
+        for match in shape.pattern.finditer(text) if dense or not shape.dense else ():
+            if shape.valid(re.sub(r"[\s.-]", "", match.group())):
+                yield (shape.kind, *match.span())
+
+
+def _announced_sparsely(text: str, digits: int) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """The patterns of announced numbers that may match where digits are few and far between."""
+    if digits >= 3 and any(cue in small_letters(text) for cue in _SECURITY_CUES):
+        yield "card", _SECURITY_CODE
+    if digits >= 5 and text.count(".") >= 3:
+        yield "ip", _ANNOUNCED_IP
 
 
 def _ibans(text: str) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ _VERSION_CUE = re.compile(
 
 
 def ips(text: str) -> Iterator[tuple[int, int]]:
-    for match in IPV4.finditer(text):
+    for match in IPV4.finditer(text) if text.count(".") >= 3 else ():
         if _is_ip(match.group()) and not _VERSION_CUE.search(text, max(0, match.start() - 24), match.start()):
             yield match.span()
     if text.count(":") > 1:
