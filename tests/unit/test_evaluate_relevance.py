@@ -1,10 +1,12 @@
 """Weights for `voxpop ask` are fitted to what answers, and cautious about what nothing answers."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from workers.analyze.answer import LIKELY, SURE
-from workers.evaluate.relevance import Asked, Weights, compared, figures, fitted, table
+from workers.evaluate.relevance import Asked, Weights, compared, figures, fitted, main, table
 
 TRUE = Weights(np.array([4.0, 2.0, 1.0]), -4.0)
 
@@ -56,3 +58,23 @@ def test_a_question_is_judged_by_weights_that_have_not_seen_it() -> None:
     assert rows["fitted on the others"][1].recall < rows["fitted on these"][1].recall
     lines = table(rows, asked).splitlines()
     assert (len(lines), "answered of 5" in lines[0], "wrongly of 0" in lines[0]) == (5, True, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read"),
+        ("", "does not list questions"),
+        ("questions: [{question: why}]", "does not list questions"),
+        ("questions: [", "does not list questions"),
+    ],
+)
+def test_a_file_without_questions_is_an_error_in_a_line(
+    content: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "questions.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(SystemExit, match="2"):
+        main([str(file)])
+    assert said in capsys.readouterr().err.splitlines()[-1]

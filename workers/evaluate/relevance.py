@@ -22,7 +22,7 @@ from workers.analyze.question import read_question
 from workers.analyze.relevance import BIAS, WEIGHTS
 from workers.ask import Asker, open_asker
 from workers.bench.rounds import markdown
-from workers.errors import UsageError
+from workers.errors import UsageError, VoxpopError
 from workers.settings import load_settings
 from workers.store.connect import connect
 from workers.store.nearest import Among, NearestTexts
@@ -69,10 +69,8 @@ class Figures(NamedTuple):
 
 def read_asked(file: Path, asker: Asker, store: NearestTexts) -> list[Asked]:
     """Every question of the file beside its nearest texts. Raises `UsageError` when no text answers any of them."""
-    listed: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     products, found = store.products(), []
-    pairs = [(each["question"], set(each["answers"])) for each in listed.get("questions", ())]
-    for text, answers in [*pairs, *((text, set()) for text in listed.get("none", ()))]:
+    for text, answers in _listed(file):
         question = read_question(text, products)
         nearest = asker.nearest(question, Among(products=question.products), store)
         right = np.array([near.event_id in answers for near in nearest.texts], bool)
@@ -80,6 +78,18 @@ def read_asked(file: Path, asker: Asker, store: NearestTexts) -> list[Asked]:
     if not any(asked.answers.any() for asked in found):
         raise UsageError(f"no text in ClickHouse answers a question of {file}; send the texts that it names first")
     return found
+
+
+def _listed(file: Path) -> list[tuple[str, set[str]]]:
+    """(question, ids of the events that answer) of a file."""
+    try:
+        listed: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+        pairs = [(str(each["question"]), set(map(str, each["answers"]))) for each in listed["questions"]]
+        return [*pairs, *((str(text), set()) for text in listed.get("none", ()))]
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read ({error.strerror}); give a file as tests/questions.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"{file} does not list questions and answers; write it as tests/questions.yaml") from error
 
 
 def fitted(asked: Sequence[Asked]) -> Weights:
@@ -166,11 +176,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "file", type=Path, help="questions and the ids of the events that answer, as tests/questions.yaml"
     )
     file: Path = parser.parse_args(arguments).file
-    if not file.is_file():
-        parser.error(f"{file} is no file; give one as tests/questions.yaml")
-    settings = load_settings()
-    with connect(settings.clickhouse) as client, open_asker(settings) as asker:
-        asked = read_asked(file, asker, NearestTexts(Reader(client, settings.clickhouse)))
+    try:
+        _listed(file)
+        settings = load_settings()
+        with connect(settings.clickhouse) as client, open_asker(settings) as asker:
+            asked = read_asked(file, asker, NearestTexts(Reader(client, settings.clickhouse)))
+    except VoxpopError as error:
+        parser.error(str(error))
     print(table(compared(asked), asked))
 
 

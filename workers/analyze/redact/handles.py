@@ -58,9 +58,22 @@ def brands_of(product: str) -> frozenset[str]:
     return frozenset({run for run in runs if len(run) >= 4 and not run.isdigit()} | {"".join(words)} - {""})
 
 
-@lru_cache(maxsize=16_384)
+# A company's own handles stand in most texts that are sent to it: they are compared once. People's are not remembered.
+_COMPANIES: set[tuple[str, frozenset[str]]] = set()
+_MOST_COMPANIES = 16_384
+
+
 def _is_company(name: str, brands: frozenset[str]) -> bool:
-    """Remembered: a company's own handles stand in most of the texts that are sent to it."""
+    known = (name, brands) in _COMPANIES
+    if not known and _resembles(name, brands):
+        if len(_COMPANIES) < _MOST_COMPANIES:
+            _COMPANIES.add((name, brands))
+        return True
+    return known
+
+
+def _resembles(name: str, brands: frozenset[str]) -> bool:
+    """Whether a name is a brand's, but for at most two of what companies put before and behind theirs."""
     candidates = {name_key(name)}
     for _ in range(3):
         if not candidates.isdisjoint(brands):

@@ -169,7 +169,8 @@ def find_ids(text: str, digits: int) -> Iterator[tuple[str, int, int]]:
 
 def _announced_sparsely(text: str, digits: int) -> Iterator[tuple[str, re.Pattern[str]]]:
     """The patterns of announced numbers that may match where digits are few and far between."""
-    if digits >= 3 and any(cue in small_letters(text) for cue in _SECURITY_CUES):
+    small = small_letters(text) if digits >= 3 else ""
+    if any(cue in small for cue in _SECURITY_CUES):
         yield "card", _SECURITY_CODE
     if digits >= 5 and text.count(".") >= 3:
         yield "ip", _ANNOUNCED_IP
