@@ -136,9 +136,9 @@ class Groups:
             self._joined.get(group, {}).keys() - {connection}
         )
 
-    def left(self, group: bytes, connection: object) -> None:
-        """It leaves the group, and the broker is told."""
-        self._joined.get(group, {}).pop(connection, None)
+    def left(self, group: bytes) -> None:
+        """It leaves the group, which has nobody else, and the broker is told."""
+        self._joined.pop(group, None)
 
     def closed(self, connection: object) -> None:
         """It has gone; of a group that it was in the broker has not heard that it leaves."""
@@ -170,7 +170,7 @@ class Connection:
             self._instead[request[4:8]] = has_left(request)
             return _nothing_asked(request)
         else:
-            self._groups.left(group, self)
+            self._groups.left(group)
         return request
 
     def answer(self, answer: bytes) -> bytes:

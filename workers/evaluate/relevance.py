@@ -3,8 +3,8 @@
     VOXPOP_CLICKHOUSE__PORT=… python -m workers.evaluate.relevance tests/questions.yaml
 
 Reads the texts that ClickHouse has, for tests/questions.yaml those of the sample stream (`voxpop up` prints the port). A
-logistic regression with a little ridge, by Newton's method; its bias is then lowered until at most one question that no text
-answers would be answered. Prints what the weights in use find and what fitted ones would, also when each question is judged
+logistic regression with a little ridge, by Newton's method; its bias is then the largest at which at most one question that no
+text answers would be answered. Prints what the weights in use find and what fitted ones would, also when each question is judged
 by weights that were fitted on the others: with some thirty questions only the latter tells what to expect of another one.
 """
 
@@ -104,12 +104,13 @@ def fitted(asked: Sequence[Asked]) -> Weights:
         slope = design.T @ (answers - likely) - ridge @ weights
         bend = design.T @ (design * (likely * (1 - likely))[:, None]) + ridge
         weights += np.linalg.solve(bend, slope)
-    return _lowered(Weights(weights[:-1], float(weights[-1])), [each for each in asked if not each.there])
+    return _cautious(Weights(weights[:-1], float(weights[-1])), [each for each in asked if not each.there])
 
 
-def _lowered(weights: Weights, unanswerable: Sequence[Asked]) -> Weights:
-    """The largest bias, within a hundredth and six of it, at which few enough of the unanswerable are answered."""
-    for bias in np.arange(weights.bias + 3, weights.bias - 3, -0.01):
+def _cautious(weights: Weights, unanswerable: Sequence[Asked]) -> Weights:
+    """With the largest bias, in steps of a hundredth and at most three away, at which few enough of the unanswerable are
+    answered; as they are where there is no unanswerable one."""
+    for bias in np.arange(weights.bias + 3, weights.bias - 3, -0.01) if unanswerable else ():
         shifted = Weights(weights.of, round(float(bias), 2))
         if sum(map(_is_answered, map(shifted.likely, unanswerable))) <= MOST_WRONGLY:
             return shifted
