@@ -3,9 +3,9 @@
     VOXPOP_CLICKHOUSE__PORT=… python -m workers.evaluate.relevance tests/questions.yaml
 
 Reads the texts that ClickHouse has, for tests/questions.yaml those of the sample stream (`voxpop up` prints the port). A
-logistic regression with a little ridge, by Newton's method; its bias is then the largest at which at most one question that no
-text answers would be answered. Prints what the weights in use find and what fitted ones would, also when each question is judged
-by weights that were fitted on the others: with some thirty questions only the latter tells what to expect of another one.
+logistic regression with a little ridge, by Newton's method; its bias is then the largest at which at most one question that
+no text answers would be answered. Prints what the weights in use find and what fitted ones would, also when each question is
+judged by weights that were fitted on the others: with some thirty questions only the latter tells what to expect of another.
 """
 
 import argparse
