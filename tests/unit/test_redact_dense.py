@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from workers.analyze.redact import Redactor, ids
 
 DENSE = [shape.pattern for shape in ids._SHAPES if shape.dense] + [
-    pattern for kind, pattern in ids._ANNOUNCED if (kind, pattern) not in ids._NOT_DENSE
+    pattern for _, pattern in ids._ANNOUNCED if pattern not in (ids._SECURITY_CODE, ids._ANNOUNCED_IP)
 ]
 
 
@@ -19,6 +19,16 @@ DENSE = [shape.pattern for shape in ids._SHAPES if shape.dense] + [
 def test_what_is_left_out_without_near_digits_has_them(pattern: re.Pattern[str], data: st.DataObject) -> None:
     text = data.draw(st.from_regex(pattern))
     assert ids._DENSE.search(text)
+
+
+@pytest.mark.parametrize("pattern", [ids._SECURITY_CODE, ids._ANNOUNCED_IP], ids=["security code", "ip"])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(data=st.data())
+def test_what_is_announced_without_near_digits_is_looked_for(pattern: re.Pattern[str], data: st.DataObject) -> None:
+    text = data.draw(st.from_regex(pattern))
+    digits = sum(char in "0123456789" for char in text)
+    sparse = [looked_for for _, looked_for in ids._announced_sparsely(text, digits)]
+    assert pattern in sparse or (pattern is ids._ANNOUNCED_IP and digits < 5)
 
 
 @pytest.mark.parametrize(
