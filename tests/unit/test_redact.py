@@ -362,6 +362,11 @@ PIECES = st.sampled_from(
 
 @given(st.lists(PIECES, max_size=12).map("".join))
 @example('"jo y"@b.com')
+@example("jo@[1.2.3.4]")
+@example("jo @ Gma\u0131l")
+@example("correo: jo @ x.y")
+@example("E-MAIL: jo @ x.y")
+@example("ma\u0131l: jo @ x.y")
 def test_what_is_looked_for_at_first_hides_no_address(text: str) -> None:
     """Most patterns are tried only on a text that has what every match of theirs has."""
     written = (emails._EMAIL, emails._EMAIL_ODD, emails._EMAIL_LOOSE)
