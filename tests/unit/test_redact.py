@@ -16,6 +16,7 @@ from workers.analyze.redact import (
     Redactor,
     author_pseudonym,
     emails,
+    handles,
     redact_identifier,
     redact_url,
 )
@@ -244,6 +245,13 @@ def test_the_companys_own_handle_stays(handle: str, product: str) -> None:
 )
 def test_a_handle_that_only_resembles_the_company_goes(handle: str, product: str) -> None:
     assert redact(f"{handle} why?", product) == "[HANDLE] why?"
+
+
+def test_a_companys_names_are_remembered_and_peoples_are_not() -> None:
+    assert REDACTOR.redact("@zelkocares ask @juana_perez77", product="Zelko P4").text == "@zelkocares ask [HANDLE]"
+    remembered = {name for name, _ in handles._COMPANIES}
+    assert "zelkocares" in remembered
+    assert "juana_perez77" not in remembered
 
 
 def test_a_listed_public_handle_stays() -> None:

@@ -92,15 +92,16 @@ class _Model:
         identifier = load(MODEL_FILE, norm_probs=True)
         self._probabilities: Callable[[str], NDArray[np.float32]] = identifier._decide
         codes: list[str] = identifier.nb_classes
-        self.home = np.array([codes.index(code) for code in HOME])
+        self._home = np.array([codes.index(code) for code in HOME])
         self._named = np.array([i for i, code in enumerate(codes) if len(code) == 2 and codes.index(code) == i])
         self._codes = [codes[i] for i in self._named]
 
     def __call__(self, text: str) -> tuple[str, float, list[float]]:
         """Of the languages with a code of two letters the likeliest and its probability; those of HOME's languages."""
         every = self._probabilities(text)
-        best = int(every[self._named].argmax())
-        return self._codes[best], float(every[self._named[best]]), every[self.home].tolist()
+        named = every[self._named]
+        best = int(named.argmax())
+        return self._codes[best], float(named[best]), every[self._home].tolist()
 
 
 _loading = threading.Lock()

@@ -3,9 +3,9 @@
     VOXPOP_CLICKHOUSE__PORT=… python -m workers.evaluate.relevance tests/questions.yaml
 
 Reads the texts that ClickHouse has, for tests/questions.yaml those of the sample stream (`voxpop up` prints the port). A
-logistic regression with a little ridge, by Newton's method; its bias is then the largest at which at most one question that
-no text answers would be answered. Prints what the weights in use find and what fitted ones would, also when each question is
-judged by weights that were fitted on the others: with some thirty questions only the latter tells what to expect of another.
+logistic regression, whose bias is then the largest at which at most one question that no text answers would be answered.
+Prints what the weights in use find and what fitted ones would, also when each question is judged by weights that were fitted
+on the others: with some thirty questions only the latter tells what to expect of another.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from workers.ask import Asker, open_asker
 from workers.bench.rounds import markdown
 from workers.errors import UsageError, VoxpopError
 from workers.settings import load_settings
+from workers.slm.fitting.logistic import fit_binary
 from workers.store.connect import connect
 from workers.store.nearest import Among, NearestTexts
 from workers.store.query import Reader
 
 Array = NDArray[np.float64]
-RIDGE = 1.0
-STEPS = 30
+C = 1.0  # of the regression: what a penalty is divided by
 MOST_WRONGLY = 1
 TEN = 10
 
@@ -95,16 +95,9 @@ def _listed(file: Path) -> list[tuple[str, set[str]]]:
 def fitted(asked: Sequence[Asked]) -> Weights:
     """The weights that make the answers likeliest, with a bias that lets at most one question be answered wrongly."""
     evidence = np.concatenate([each.evidence for each in asked])
-    answers = np.concatenate([each.answers for each in asked])
-    design = np.column_stack([evidence, np.ones(len(evidence))])
-    ridge = np.diag([RIDGE] * evidence.shape[1] + [0.0])
-    weights = np.zeros(design.shape[1])
-    for _ in range(STEPS):
-        likely = 1 / (1 + np.exp(-design @ weights))
-        slope = design.T @ (answers - likely) - ridge @ weights
-        bend = design.T @ (design * (likely * (1 - likely))[:, None]) + ridge
-        weights += np.linalg.solve(bend, slope)
-    return _cautious(Weights(weights[:-1], float(weights[-1])), [each for each in asked if not each.there])
+    layer = fit_binary(evidence, np.concatenate([each.answers for each in asked]), C)
+    weights = Weights(layer.weight[0], float(layer.bias[0]))
+    return _cautious(weights, [each for each in asked if not each.there])
 
 
 def _cautious(weights: Weights, unanswerable: Sequence[Asked]) -> Weights:
